@@ -1,0 +1,78 @@
+// The host side of one agent connection: many streams over one descriptor, driven by the reactor.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "channel/reactor.hpp"
+#include "core/error.hpp"
+#include "core/fd.hpp"
+#include "protocol/frame.hpp"
+#include "protocol/message.hpp"
+
+namespace svm::channel {
+
+/// A piece of what a stream delivered.
+struct Piece {
+  protocol::DataKind kind{};
+  std::string data;
+};
+
+/// One request in flight. Reading and writing: one thread at a time each; cancel, send_signal and the notify hook: any thread.
+/// A reader that does not read stops only its own stream (credit), and never holds more than protocol::kWindow bytes.
+class Stream {
+ public:
+  virtual ~Stream() = default;  // dropping the last reference cancels what is still running
+
+  enum class Next { piece, end, again };
+  /// Waits up to timeout_ms (0: not at all, -1: for ever) for the next piece. end: the Result is there, see result().
+  /// A lost connection also ends the stream, with a Result of Code::closed (or what the channel failed with).
+  virtual Next next(int64_t timeout_ms, Piece& out) = 0;
+  /// Valid after Next::end (nullptr before).
+  virtual const protocol::Result* result() const noexcept = 0;
+  /// The pid that `started` announced; 0 before.
+  virtual uint32_t pid() const noexcept = 0;
+
+  /// Queues bytes for the agent; returns how many were taken (0 when no credit came within timeout_ms). After the end of the
+  /// stream, or finish(), throws Error(Code::closed).
+  virtual size_t write(const void* data, size_t size, int64_t timeout_ms) = 0;
+  /// No more bytes from this side.
+  virtual void finish() = 0;
+  virtual void cancel() noexcept = 0;
+  virtual void send_signal(int signal, bool group) = 0;
+
+  /// Whether next() / write() would do something now. Any thread.
+  virtual bool readable() const noexcept = 0;
+  virtual bool writable() const noexcept = 0;
+  /// Called (on any thread, without locks held that next or write take) whenever readable() or writable() may have become
+  /// true. One hook at a time; an empty function removes it, and after that returns the old one is not running.
+  virtual void set_notify(std::function<void()> hook) = 0;
+};
+
+/// What the agent said first, or why there is none.
+struct Opening {
+  std::optional<protocol::Ready> ready;
+  std::optional<protocol::StepFailure> failure;  // the boundary could not be built
+};
+
+class Channel {
+ public:
+  virtual ~Channel() = default;
+  /// Takes the socket, sends Hello. `on_open` runs once on the reactor thread with the first frame, or with neither member
+  /// set when the connection ended before it. `on_closed` runs once on the reactor thread after the connection has ended, after on_open.
+  static std::shared_ptr<Channel> create(Reactor& reactor, Fd socket, const protocol::Hello& hello,
+                                         std::function<void(const Opening&)> on_open, std::function<void()> on_closed);
+
+  /// Opens a stream; usable at once, also before on_open (requests queue behind Hello). Throws Error: closed after the end,
+  /// limit beyond protocol::kMaxStreams open ones, invalid for a payload beyond protocol::kMaxPayload. Never blocks.
+  virtual std::shared_ptr<Stream> request(protocol::Op op, std::string payload) = 0;
+
+  /// Ends the connection: every stream ends with Code::closed. Idempotent; any thread.
+  virtual void close() noexcept = 0;
+  virtual size_t open_streams() const noexcept = 0;
+};
+
+}  // namespace svm::channel

@@ -1,0 +1,90 @@
+// What the library and its launcher say over their SOCK_SEQPACKET pair: one datagram a message, descriptors beside it.
+// Strict decoders, as in message.hpp. Pure code: no I/O.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/message.hpp"
+
+namespace svm::protocol {
+
+inline constexpr size_t kMaxLaunchMessage = 64 * 1024;  // bytes
+inline constexpr uint32_t kMaxMounts = 64;
+
+enum class LaunchType : uint8_t {
+  init = 1,     // host: Init, with a pidfd of the host process
+  online = 2,   // launcher: Online
+  spawn = 3,    // host: Spawn, with the sandbox's end of its channel
+  spawned = 4,  // launcher: Spawned, with a pidfd of the sandbox
+  refused = 5,  // launcher: Refused; nothing of the sandbox is left
+  kill = 6,     // host: Kill
+  exited = 7,   // launcher: Exited; processes, mounts and cgroups of the sandbox are gone
+};
+
+/// First message. The launcher makes its slim mount namespace and its cgroup parent, then answers Online.
+struct Init {
+  std::string instance;  // instance id: names the cgroup parent
+  bool rootless = false;
+};
+
+/// What the launcher found. An errno of 0 means available.
+struct Online {
+  int32_t error = 0;  // the launcher cannot work at all: why, at which step
+  Step step{};
+  int32_t memory_error = 0, swap_error = 0, cpu_error = 0, pids_error = 0;
+  uint8_t cgroup_version = 0;  // 0 none, 1, 2
+};
+
+enum class RootKind : uint8_t { host = 0, directory = 1, empty = 2 };
+
+struct HostMount {
+  std::string host, guest;  // absolute
+  uint64_t device = 0, inode = 0;  // of what the host resolved; the launcher refuses anything else there
+  bool writable = false;
+};
+
+struct Spawn {
+  uint64_t token = 0;       // the host's name for this sandbox
+  std::string name;         // cgroup directory name: letters, digits, '-'
+  RootKind root{};
+  std::string rootfs;       // RootKind::directory
+  uint64_t rootfs_device = 0, rootfs_inode = 0;
+  uint32_t id_base = 0;     // first host id of the sandbox's range; rootless: unused
+  uint32_t uid = 0, gid = 0;  // the default user inside
+  bool fixed_user = false;  // rootless: the one mapped id is `uid`
+  Profile profile{};
+  std::string hostname;
+  uint64_t memory = 0, disk = 0, inodes = 0;  // bytes, bytes, count; memory 0: no limit
+  uint32_t milli_cpus = 0, pids = 0;          // 0: no limit
+  bool require_memory = false, require_cpu = false, require_pids = false;  // refuse rather than go without
+  std::vector<HostMount> mounts;
+};
+
+struct Spawned { uint64_t token = 0; uint64_t enforced = 0; int32_t pid = 0; };
+struct Refused { uint64_t token = 0; StepFailure failure; };
+struct Kill { uint64_t token = 0; };
+/// `enforced` of a channel's Ready plus Spawned make the sandbox's list.
+struct Exited { uint64_t token = 0; int32_t wait_status = 0; uint64_t oom_kills = 0; };
+
+struct LaunchMessage {
+  LaunchType type{};
+  Init init;
+  Online online;
+  Spawn spawn;
+  Spawned spawned;
+  Refused refused;
+  Kill kill;
+  Exited exited;
+};
+void encode(std::string& out, const Init& v);
+void encode(std::string& out, const Online& v);
+void encode(std::string& out, const Spawn& v);
+void encode(std::string& out, const Spawned& v);
+void encode(std::string& out, const Refused& v);
+void encode(std::string& out, const Kill& v);
+void encode(std::string& out, const Exited& v);
+bool decode(std::string_view in, LaunchMessage& v);
+
+}  // namespace svm::protocol

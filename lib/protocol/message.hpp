@@ -1,0 +1,216 @@
+// What the payloads of frames mean. Each struct has encode (append to a string) and decode (false: malformed; strict: every
+// field present, in bounds, nothing left over). Paths, argv and env are bytes without NUL; text is UTF-8 only where said.
+// Pure code: no I/O.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/codes.hpp"
+
+namespace svm::protocol {
+
+// Limits a decoder enforces (tested at the limit and one beyond).
+inline constexpr uint32_t kMaxPathBytes = 4095;       // PATH_MAX less its NUL
+inline constexpr uint32_t kMaxArgs = 4096;            // argv entries
+inline constexpr uint32_t kMaxEnv = 4096;             // env entries
+inline constexpr uint32_t kMaxArgBytes = 128 * 1024;  // one argv or env string: Linux MAX_ARG_STRLEN
+inline constexpr uint32_t kMaxExecBytes = 512 * 1024; // argv and env together
+inline constexpr uint32_t kMaxUserBytes = 64;
+inline constexpr uint32_t kMaxGroups = 32;
+
+enum class Profile : uint8_t { standard = 0, debug = 1, build = 2 };
+
+/// What the boundary really enforces, as bits: the child sets them as its steps succeed, the launcher and the agent add theirs.
+enum Enforced : uint64_t {
+  kEnforcedUserNamespace = 1ull << 0,
+  kEnforcedMountNamespace = 1ull << 1,
+  kEnforcedPidNamespace = 1ull << 2,
+  kEnforcedNetNamespace = 1ull << 3,
+  kEnforcedIpcNamespace = 1ull << 4,
+  kEnforcedUtsNamespace = 1ull << 5,
+  kEnforcedCgroupNamespace = 1ull << 6,
+  kEnforcedIdRange = 1ull << 7,         // a 65,536-id range of its own
+  kEnforcedPrivateRoot = 1ull << 8,     // pivot_root done, old root gone
+  kEnforcedDiskLimit = 1ull << 9,
+  kEnforcedInodeLimit = 1ull << 10,
+  kEnforcedFreshProc = 1ull << 11,
+  kEnforcedProcMasks = 1ull << 12,
+  kEnforcedMinimalDev = 1ull << 13,
+  kEnforcedRlimits = 1ull << 14,
+  kEnforcedKeyring = 1ull << 15,
+  kEnforcedFdsClosed = 1ull << 16,
+  kEnforcedNoNewPrivs = 1ull << 17,
+  kEnforcedCapabilities = 1ull << 18,   // bounding set reduced to the profile's
+  kEnforcedSeccomp = 1ull << 19,
+  kEnforcedLandlock = 1ull << 20,
+  kEnforcedUndumpable = 1ull << 21,
+  kEnforcedMemory = 1ull << 22,
+  kEnforcedSwap = 1ull << 23,
+  kEnforcedCpu = 1ull << 24,
+  kEnforcedPids = 1ull << 25,
+  kEnforcedGroupsDropped = 1ull << 26,  // no supplementary group of the host user is left
+  kEnforcedUserPerExec = 1ull << 27,    // commands may run as different users
+};
+/// The name of one bit as the sandbox's `enforced` list spells it ("user_namespace", "memory", ...); nullptr for an unused bit.
+const char* enforced_name(unsigned bit) noexcept;
+inline constexpr unsigned kEnforcedBits = 28;
+
+/// Named steps of building the boundary, for errors. The text is what a user reads: "mount_proc".
+enum class Step : uint16_t {
+  none = 0,
+  // launcher
+  cgroup_create, cgroup_limit, cgroup_attach, clone, id_map, open_rootfs, open_mount, idmap_mount,
+  // child, before the agent
+  sync, cgroup_namespace, mount_private, disk, rootfs, skeleton, usr, proc, proc_mask, dev, devpts, shm, workspace, user_mount, pivot_root, detach_root,
+  root_read_only, hostname, loopback, keyring, rlimits, groups, identity, keep_caps, close_fds, exec_agent,
+  // agent
+  hello, undumpable, bounding_set, no_new_privs, landlock, seccomp, capabilities,
+};
+const char* step_name(Step step) noexcept;
+bool step_is_known(uint16_t number) noexcept;
+
+struct StepFailure {
+  Step step{};
+  int32_t error = 0;  // errno
+};
+
+/// Host -> agent, once.
+struct Hello {
+  uint32_t version = 0;
+  Profile profile{};
+  bool rootless = false;  // one mapped id: no user per exec, no switching for file operations
+  uint32_t uid = 0, gid = 0;               // the sandbox's default user (inside ids)
+  std::vector<uint32_t> groups;            // its supplementary groups
+  std::string home, workdir;               // absolute
+  std::vector<std::pair<std::string, std::string>> env;  // the base every exec starts from
+  uint64_t open_files = 0, processes = 0;  // rlimits already set by the child: reported, not applied
+};
+void encode(std::string& out, const Hello& v);
+bool decode(std::string_view in, Hello& v);
+
+/// Agent -> host, once, after lock-down.
+struct Ready {
+  uint32_t version = 0;
+  uint64_t enforced = 0;      // Enforced bits of the child and the agent
+  uint32_t landlock_abi = 0;  // 0: none
+};
+void encode(std::string& out, const Ready& v);
+bool decode(std::string_view in, Ready& v);
+
+void encode(std::string& out, const StepFailure& v);
+bool decode(std::string_view in, StepFailure& v);
+
+/// Leads every REQUEST payload.
+enum class Op : uint16_t { exec = 1, read, write, stat, list, glob, move, chmod, mkdir, remove, symlink, link };
+
+/// As whom a file operation runs. Empty: the sandbox's default user. A name of the sandbox's /etc/passwd or a number; "1000:100" adds a group.
+using User = std::string;
+
+struct ExecRequest {
+  std::vector<std::string> argv;  // empty: `shell` is run by /bin/sh -c
+  std::string shell;
+  std::vector<std::pair<std::string, std::string>> env;  // over the base environment; later wins
+  std::string cwd;                // empty: the working directory of Hello
+  User user;
+  bool use_stdin = false;         // false: /dev/null
+  bool merge = false;             // stderr goes where stdout goes, in order
+  uint64_t timeout_ms = 0;        // 0: none; then SIGKILL to the whole group
+  uint64_t output_limit = 0;      // bytes of stdout + stderr, 0: none; beyond it the group is killed
+};
+void encode(std::string& out, const ExecRequest& v);
+
+enum class ExecReason : uint8_t { exited = 0, signalled = 1, timeout = 2, oom = 3, output_limit = 4, cancelled = 5 };
+
+/// Body of an exec's successful Result.
+struct ExecResult {
+  ExecReason reason{};
+  int32_t exit_code = 0;      // 128 + signal where signalled
+  int32_t signal = 0;
+  uint64_t wall_us = 0, cpu_us = 0;
+  uint64_t memory_peak = 0;   // bytes, of the largest process (ru_maxrss)
+};
+void encode(std::string& out, const ExecResult& v);
+bool decode(std::string_view in, ExecResult& v);
+
+/// DATA(bytes) follows, then Result with FileInfo of what was read.
+struct ReadRequest { std::string path; uint64_t offset = 0, length = UINT64_MAX; User user; };
+void encode(std::string& out, const ReadRequest& v);
+
+enum : uint32_t { kWriteParents = 1, kWriteExclusive = 2, kWriteAppend = 4 };
+/// The host sends DATA(bytes) and END (commit: the file appears whole, replacing what was there), or CANCEL (nothing happened).
+struct WriteRequest { std::string path; uint32_t mode = 0644; uint32_t flags = 0; User user; };
+void encode(std::string& out, const WriteRequest& v);
+
+struct StatRequest { std::string path; bool follow = true; User user; };
+void encode(std::string& out, const StatRequest& v);
+/// DATA(entry) frames of Entry, then Result. More than `limit` entries: Result is Code::limit. Names are sorted bytewise.
+struct ListRequest { std::string path; uint32_t limit = 0; User user; };
+void encode(std::string& out, const ListRequest& v);
+/// Pattern of absolute path components: *, ?, [set], and ** for any number of directories. DATA(entry), then Result.
+struct GlobRequest { std::string pattern; uint32_t limit = 0; User user; };
+void encode(std::string& out, const GlobRequest& v);
+struct MoveRequest { std::string from, to; bool replace = true; User user; };
+void encode(std::string& out, const MoveRequest& v);
+struct ChmodRequest { std::string path; uint32_t mode = 0; User user; };
+void encode(std::string& out, const ChmodRequest& v);
+struct MkdirRequest { std::string path; uint32_t mode = 0755; bool parents = false; User user; };
+void encode(std::string& out, const MkdirRequest& v);
+struct RemoveRequest { std::string path; bool recursive = false; User user; };
+void encode(std::string& out, const RemoveRequest& v);
+/// Makes the symlink `path` whose text is `target`; with `parents` as in WriteRequest.
+struct SymlinkRequest { std::string target, path; bool parents = false; User user; };
+void encode(std::string& out, const SymlinkRequest& v);
+/// Hard link to a regular file.
+struct LinkRequest { std::string existing, path; bool parents = false; User user; };
+void encode(std::string& out, const LinkRequest& v);
+
+enum class FileType : uint8_t { other = 0, regular = 1, directory = 2, symlink = 3, fifo = 4, socket = 5, character = 6, block = 7 };
+struct FileInfo {
+  FileType type{};
+  uint32_t mode = 0;  // permission bits with setuid, setgid and sticky
+  uint64_t size = 0, inode = 0;
+  int64_t mtime_ns = 0;
+  uint32_t uid = 0, gid = 0;
+  uint64_t nlink = 0;
+};
+void encode(std::string& out, const FileInfo& v);
+bool decode(std::string_view in, FileInfo& v);
+/// One of a directory or glob: `name` is the last component for list, the whole absolute path for glob.
+struct Entry { std::string name; FileInfo info; };
+/// Several may follow one another in one DATA(entry) payload; each is framed by its own length.
+void encode(std::string& out, const Entry& v);
+bool decode_entries(std::string_view in, std::vector<Entry>& out);
+
+/// Every request struct behind its Op, as decoded by the agent.
+struct Request {
+  Op op{};
+  ExecRequest exec;
+  ReadRequest read;
+  WriteRequest write;
+  StatRequest stat;
+  ListRequest list;
+  GlobRequest glob;
+  MoveRequest move;
+  ChmodRequest chmod;
+  MkdirRequest mkdir;
+  RemoveRequest remove;
+  SymlinkRequest symlink;
+  LinkRequest link;
+};
+/// Only the member that `op` names is filled.
+bool decode(std::string_view in, Request& v);
+
+/// Ends a stream. code ok: `body` is the operation's own answer (ExecResult, FileInfo, or empty). Otherwise what failed.
+struct Result {
+  Code code = Code::ok;
+  int32_t error = 0;       // errno or 0
+  std::string message;     // one line of printable ASCII naming the thing inside the sandbox that failed; at most 512 bytes
+  std::string body;
+};
+void encode(std::string& out, const Result& v);
+bool decode(std::string_view in, Result& v);
+
+}  // namespace svm::protocol

@@ -1,0 +1,72 @@
+// What callers ask for: plain data. Bounds, defaults, JSON names and documentation are in each struct's field list
+// (model/fields.hpp and the lists beside it); the comments here say what a value means.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace svm::model {
+
+using StringMap = std::map<std::string, std::string>;
+
+/// A directory or file of the host shown inside. Only a local session may ask for one.
+struct Mount {
+  std::string host, guest;  // absolute paths
+  bool writable = false;
+};
+
+struct SpawnRequest {
+  std::string image;     // "": the instance's default. "host", a rootfs directory, a rootfs tar; else a registry reference
+  std::string provider;  // "": the instance's default
+  uint64_t memory_bytes = 0, disk_bytes = 0;  // 0: default, best effort. A value the caller wrote is enforced or the spawn fails
+  uint32_t milli_cpus = 0, pids = 0;
+  int64_t ttl_ms = 0;    // 0: default 30 minutes; at most 24 hours
+  StringMap env;         // base environment of every exec
+  StringMap metadata;    // labels
+  std::string profile;   // "default", "debug", "build"
+  std::string user;      // default user: "user" (uid 1000), "root", a number, or a name of the image's /etc/passwd
+  std::string network;   // "none"
+  std::vector<Mount> mounts;
+  bool best_effort = false;  // go without limits that this host cannot enforce, also those written above
+  std::string owner_id;      // a label that old clients send; never an authority
+};
+
+struct SandboxIdRequest { std::string id; };
+using GetRequest = SandboxIdRequest;
+struct ListRequest { uint32_t limit = 0; std::string after; };  // page: at most limit, those after this id; 0: default 1000
+struct DestroyRequest { std::string id; };
+struct ExtendRequest { std::string id; int64_t ttl_ms = 0; };   // new expiry = now + ttl
+
+struct ExecRequest {
+  std::string id;
+  std::string command;             // shell text, or the program with mode "argv"
+  std::vector<std::string> args;   // further arguments; with mode "shell" they become "$@" ... as 0.15 joins them with blanks
+  std::string mode;                // "" and "shell": /bin/sh -c command; "argv": no shell
+  StringMap env;
+  std::string workdir, user;
+  int64_t timeout_ms = 0;          // 0: the instance's default (none); at most 24 h
+  std::string stdin_data;          // bytes given on standard input, then end of file
+  bool use_stdin = false;          // exec.start: the caller writes standard input to the stream
+  bool merge = false;              // stderr into stdout
+  uint64_t output_limit = 0;       // bytes; 0: default (unary: 16 MiB; stream: none)
+};
+
+struct FileReadRequest { std::string id, path; uint64_t offset = 0, length = UINT64_MAX; std::string user; };
+struct FileWriteRequest {
+  std::string id, path;
+  std::string content;             // bytes
+  uint32_t mode = 0644;
+  bool parents = true, exclusive = false, append = false;
+  std::string user;
+};
+struct FileUploadRequest { std::string id, path; uint32_t mode = 0644; bool parents = true, exclusive = false; std::string user; };
+struct FileListRequest { std::string id, path; uint32_t limit = 0; std::string user; };  // 0: 10,000
+struct FileStatRequest { std::string id, path; bool follow = true; std::string user; };
+struct FileGlobRequest { std::string id, pattern; uint32_t limit = 0; std::string user; };
+struct FileMoveRequest { std::string id, old_path, new_path; bool replace = true; std::string user; };
+struct FileChmodRequest { std::string id, path; uint32_t mode = 0; std::string user; };
+struct FileMkdirRequest { std::string id, path; uint32_t mode = 0755; bool parents = false; std::string user; };
+struct FileRemoveRequest { std::string id, path; bool recursive = false; std::string user; };
+
+}  // namespace svm::model

@@ -1,0 +1,24 @@
+// What a row of the operation table says. Data only; the gate acts on it.
+#pragma once
+#include <string_view>
+
+namespace svm::ops {
+
+enum class ObjectRule { none, sandbox };          // sandbox: the request's `id` must name one the caller may see
+enum class Effect { read, write };
+enum class Shape { unary, stream };
+enum class Scope { sandbox_read, sandbox_write, exec, file_read, file_write };
+std::string_view scope_name(Scope scope) noexcept; // "sandbox:read", ...
+
+struct Row {
+  std::string_view name;      // "sandbox.spawn"
+  Scope scope;
+  ObjectRule object;
+  Effect effect;
+  Shape shape;
+  std::string_view verb;      // audit: "sandbox.spawn"
+  unsigned cost;              // weight for rate limits, 1 = a read
+  std::string_view doc;       // one sentence
+};
+
+}  // namespace svm::ops

@@ -1,0 +1,61 @@
+// The operation table. Adding an operation is adding one type here and its handler in gate/handlers.cpp.
+#pragma once
+#include <tuple>
+
+#include "model/records.hpp"
+#include "model/requests.hpp"
+#include "ops/operation.hpp"
+
+namespace svm::ops {
+
+/// Response of stream-shaped operations: the bytes and the final result travel on a stream.
+struct Streamed {};
+
+#define SVM_OPERATION(Type, Req, Res, ...) \
+  struct Type {                            \
+    using Request = Req;                   \
+    using Response = Res;                  \
+    static constexpr Row row{__VA_ARGS__}; \
+  }
+
+SVM_OPERATION(SandboxSpawn, model::SpawnRequest, model::SandboxInfo, "sandbox.spawn", Scope::sandbox_write, ObjectRule::none, Effect::write,
+              Shape::unary, "sandbox.spawn", 50, "Starts a sandbox and answers when it runs.");
+SVM_OPERATION(SandboxGet, model::GetRequest, model::SandboxInfo, "sandbox.get", Scope::sandbox_read, ObjectRule::sandbox, Effect::read,
+              Shape::unary, "sandbox.get", 1, "One live sandbox.");
+SVM_OPERATION(SandboxList, model::ListRequest, model::SandboxList, "sandbox.list", Scope::sandbox_read, ObjectRule::none, Effect::read,
+              Shape::unary, "sandbox.list", 5, "Live sandboxes, newest first.");
+SVM_OPERATION(SandboxDestroy, model::DestroyRequest, model::Status, "sandbox.destroy", Scope::sandbox_write, ObjectRule::sandbox, Effect::write,
+              Shape::unary, "sandbox.destroy", 10, "Ends a sandbox; answers when nothing of it is left.");
+SVM_OPERATION(SandboxExtend, model::ExtendRequest, model::SandboxInfo, "sandbox.extend", Scope::sandbox_write, ObjectRule::sandbox, Effect::write,
+              Shape::unary, "sandbox.extend", 2, "Sets the expiry to now plus ttl.");
+SVM_OPERATION(ExecRun, model::ExecRequest, model::ExecResponse, "exec.run", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::unary, "exec",
+              10, "Runs a command and answers with its output when it has ended.");
+SVM_OPERATION(ExecStart, model::ExecRequest, Streamed, "exec.start", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::stream, "exec", 10,
+              "Runs a command whose output, input and end travel on a stream.");
+SVM_OPERATION(FileRead, model::FileReadRequest, Streamed, "file.read", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::stream,
+              "file.read", 5, "Streams the bytes of a regular file.");
+SVM_OPERATION(FileWrite, model::FileWriteRequest, model::Status, "file.write", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
+              "file.write", 5, "Writes a file whole: it appears complete or not at all.");
+SVM_OPERATION(FileUpload, model::FileUploadRequest, Streamed, "file.upload", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::stream,
+              "file.write", 5, "Writes a file from a stream; it appears when the stream is finished.");
+SVM_OPERATION(FileList, model::FileListRequest, model::FileList, "file.list", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::unary,
+              "file.list", 5, "The entries of a directory, sorted by name.");
+SVM_OPERATION(FileStat, model::FileStatRequest, model::FileInfo, "file.stat", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::unary,
+              "file.stat", 2, "What a path is.");
+SVM_OPERATION(FileGlob, model::FileGlobRequest, model::PathList, "file.glob", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::unary,
+              "file.glob", 10, "Paths that match a pattern with *, ?, [set] and **.");
+SVM_OPERATION(FileMove, model::FileMoveRequest, model::Status, "file.move", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
+              "file.move", 5, "Renames a file or directory.");
+SVM_OPERATION(FileChmod, model::FileChmodRequest, model::Status, "file.chmod", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
+              "file.chmod", 5, "Sets the permission bits of a file or directory.");
+SVM_OPERATION(FileMkdir, model::FileMkdirRequest, model::Status, "file.mkdir", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
+              "file.mkdir", 5, "Makes a directory, with its parents if asked.");
+SVM_OPERATION(FileRemove, model::FileRemoveRequest, model::Status, "file.remove", Scope::file_write, ObjectRule::sandbox, Effect::write,
+              Shape::unary, "file.remove", 5, "Removes a file, or a tree if asked.");
+#undef SVM_OPERATION
+
+/// Every operation, in the order they are listed to callers.
+using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, SandboxExtend, ExecRun, ExecStart, FileRead, FileWrite, FileUpload,
+                       FileList, FileStat, FileGlob, FileMove, FileChmod, FileMkdir, FileRemove>;
+
+}  // namespace svm::ops

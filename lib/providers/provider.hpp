@@ -1,0 +1,54 @@
+// A provider starts our agent inside an isolation boundary and hands back a session to it. That is all it knows.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "channel/channel.hpp"
+#include "images/image.hpp"
+#include "model/records.hpp"
+
+namespace svm::providers {
+
+/// Everything that is decided before a boundary is built; the gate resolved it.
+struct LaunchSpec {
+  std::string id;
+  images::Root root;
+  uint32_t id_base = 0;
+  uint64_t memory_bytes = 0, disk_bytes = 0;
+  uint32_t milli_cpus = 0, pids = 0;
+  bool require_memory = false, require_disk = false, require_cpu = false, require_pids = false;  // written by the caller: enforce or fail
+  std::string profile, user;
+  std::vector<model::Mount> mounts;
+  model::StringMap env;
+};
+
+/// A running sandbox. Thread-safe.
+class Session {
+ public:
+  virtual ~Session() = default;  // destroys without waiting
+  /// Opens a stream to the agent: op with its encoded request (protocol/message.hpp). Throws Error closed after the end.
+  virtual std::shared_ptr<channel::Stream> request(protocol::Op op, std::string payload) = 0;
+  /// What is enforced (protocol::enforced_name) and which default limits are not, with the reason.
+  virtual const std::vector<std::string>& enforced() const noexcept = 0;
+  virtual const std::vector<std::string>& unenforced() const noexcept = 0;
+  /// Ends it and waits until its processes, mounts and cgroups are gone; Error timeout if they are not in time. Idempotent.
+  virtual void destroy(int64_t timeout_ms) = 0;
+};
+
+class Provider {
+ public:
+  virtual ~Provider() = default;
+  virtual std::string_view name() const noexcept = 0;
+  /// Whether each sandbox needs an id range of its own, and which host ids may serve.
+  virtual bool wants_id_range(uint32_t& first, uint32_t& end) const noexcept = 0;
+  /// Builds the boundary and waits until the agent answers. Throws Error naming the step (fact "step"). `on_gone` runs once, on any
+  /// thread, when the sandbox ends without destroy() having been asked; it must not block.
+  virtual std::shared_ptr<Session> launch(const LaunchSpec& spec, int64_t timeout_ms, std::function<void()> on_gone) = 0;
+};
+
+}  // namespace svm::providers

@@ -1,0 +1,56 @@
+// The only truth: what exists, durable across SIGKILL. Interface; sqlite/ implements it.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/records.hpp"
+
+namespace svm::store {
+
+/// Thread-safe. Every function throws Error on failure and leaves the store as it was. One connection writes; readers have their own.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  /// 26-character random name of this state directory, made at first open; names cgroups and other runtime objects.
+  virtual const std::string& instance_id() const noexcept = 0;
+
+  /// The reservation: in one transaction checks that fewer than `max_live` sandboxes are live (Error limit, field max_sandboxes),
+  /// gives the record an id range of its own (65,536 ids, lowest free one in [range_first, range_end), 0 when `ranges` is false;
+  /// Error limit when none is free) and inserts it in state creating. Error conflict if the id exists.
+  struct Reserve { uint32_t max_live = 0; bool ranges = false; uint32_t range_first = 0, range_end = 0; };
+  virtual void insert(model::SandboxRecord& record, const Reserve& reserve) = 0;
+  /// Replaces a row whose state is `from`; false (nothing written) when it is in another state or absent.
+  virtual bool update(const model::SandboxRecord& record, model::State from) = 0;
+  virtual std::optional<model::SandboxRecord> get(std::string_view id) const = 0;
+  /// Live ones (creating, running, destroying), newest first; after: only those older than this id's row. limit > 0.
+  virtual std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) const = 0;
+  virtual uint32_t live_count() const = 0;
+  /// Deletes destroyed rows older than the wall time; returns how many. At most 10,000 a call.
+  virtual uint32_t prune(int64_t destroyed_before_ms) = 0;
+
+  /// Appends rows in order, in one transaction; each gets the next seq. `durable`: fsync before return.
+  virtual void append_audit(std::vector<model::AuditRow>& rows, bool durable) = 0;
+  virtual std::vector<model::AuditRow> audit(int64_t after_seq, uint32_t limit) const = 0;
+};
+
+/// Opens or makes `<directory>/stacyvm.db` (directory 0700, files 0600; made when missing). Checks integrity, applies schema/NNNN_name.sql
+/// in order, refuses a newer schema (Error conflict) and a damaged file (Error io) without changing them. The caller holds the directory's lock.
+std::unique_ptr<Store> open_sqlite(const std::string& directory, bool read_only);
+/// The same, private and in memory.
+std::unique_ptr<Store> open_sqlite_memory();
+
+/// Exclusive owner of a state directory: flock on `<directory>/lock` for the life of the object. Error conflict, naming the holder's pid,
+/// when another process (or another instance in this one) has it. The lock is released by the kernel when the process dies, and is not
+/// inherited by a forked child that closes nothing (see the implementation for how).
+class DirectoryLock {
+ public:
+  virtual ~DirectoryLock() = default;
+  static std::unique_ptr<DirectoryLock> take(const std::string& directory);
+};
+
+}  // namespace svm::store

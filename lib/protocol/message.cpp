@@ -1,0 +1,304 @@
+#include "protocol/message.hpp"
+
+#include "protocol/fields.hpp"
+
+namespace svm::protocol {
+namespace {
+
+constexpr size_t kLeastString = 4;       // an empty string's encoding
+constexpr size_t kMaxMessageBytes = 512;
+constexpr uint32_t kMaxMode = 07777;
+constexpr int32_t kMaxExitCode = 255;
+constexpr int32_t kMaxSignal = 64;
+
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
+template <class V, class S>
+void user(V& v, S& s) { v.text(s, 0, kMaxUserBytes); }
+
+template <class V, class S>
+void mode(V& v, S& s) { v.range(s, uint32_t{0}, kMaxMode); }
+
+template <class V>
+void environment(V& v, typename V::template Of<Environment>& env, ExecBudget& budget) {
+  v.list(env, kMaxEnv, 2 * kLeastString, [&](auto& variable) {
+    v.text(variable.first, 1, kMaxArgBytes);
+    v.text(variable.second, 0, kMaxArgBytes);
+    v.require([&] {
+      return variable.first.find('=') == std::string::npos && budget.take(variable.first.size() + 1 + variable.second.size());
+    });
+  });
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Hello>& s) {
+  v.number(s.version);
+  v.choice(s.profile, Profile::build);
+  v.flag(s.rootless);
+  id(v, s.uid);
+  id(v, s.gid);
+  v.list(s.groups, kMaxGroups, sizeof(uint32_t), [&](auto& group) { id(v, group); });
+  absolute_path(v, s.home);
+  absolute_path(v, s.workdir);
+  ExecBudget budget;
+  environment(v, s.env, budget);
+  v.number(s.open_files);
+  v.number(s.processes);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Ready>& s) {
+  v.number(s.version);
+  enforced_bits(v, s.enforced);
+  v.number(s.landlock_abi);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ExecRequest>& s) {
+  ExecBudget budget;
+  v.list(s.argv, kMaxArgs, kLeastString, [&](auto& argument) { v.argument(argument, budget); });
+  v.argument(s.shell, budget);
+  v.require([&] { return s.argv.empty() || s.shell.empty(); });
+  environment(v, s.env, budget);
+  path(v, s.cwd);
+  user(v, s.user);
+  v.flag(s.use_stdin);
+  v.flag(s.merge);
+  v.number(s.timeout_ms);
+  v.number(s.output_limit);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ReadRequest>& s) {
+  path(v, s.path);
+  v.number(s.offset);
+  v.number(s.length);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<WriteRequest>& s) {
+  path(v, s.path);
+  mode(v, s.mode);
+  v.range(s.flags, uint32_t{0}, kWriteParents | kWriteExclusive | kWriteAppend);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<StatRequest>& s) {
+  path(v, s.path);
+  v.flag(s.follow);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ListRequest>& s) {
+  path(v, s.path);
+  v.number(s.limit);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<GlobRequest>& s) {
+  path(v, s.pattern);
+  v.number(s.limit);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<MoveRequest>& s) {
+  path(v, s.from);
+  path(v, s.to);
+  v.flag(s.replace);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ChmodRequest>& s) {
+  path(v, s.path);
+  mode(v, s.mode);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<MkdirRequest>& s) {
+  path(v, s.path);
+  mode(v, s.mode);
+  v.flag(s.parents);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<RemoveRequest>& s) {
+  path(v, s.path);
+  v.flag(s.recursive);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SymlinkRequest>& s) {
+  path(v, s.target);
+  path(v, s.path);
+  v.flag(s.parents);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<LinkRequest>& s) {
+  path(v, s.existing);
+  path(v, s.path);
+  v.flag(s.parents);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ExecResult>& s) {
+  v.choice(s.reason, ExecReason::cancelled);
+  v.range(s.exit_code, 0, kMaxExitCode);
+  v.range(s.signal, 0, kMaxSignal);
+  v.number(s.wall_us);
+  v.number(s.cpu_us);
+  v.number(s.memory_peak);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<FileInfo>& s) {
+  v.choice(s.type, FileType::block);
+  mode(v, s.mode);
+  v.number(s.size);
+  v.number(s.inode);
+  v.number(s.mtime_ns);
+  v.number(s.uid);
+  v.number(s.gid);
+  v.number(s.nlink);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Entry>& s) {
+  v.text(s.name, 1, kMaxPathBytes);
+  fields(v, s.info);
+}
+
+bool is_printable(std::string_view text) noexcept {
+  for (const char c : text)
+    if (c < 0x20 || c > 0x7e) return false;
+  return true;
+}
+
+/// A code that can end a stream: "nothing yet" and "end of stream" are no outcomes.
+bool is_outcome(int32_t code) noexcept {
+  return code_is_known(code) && code != static_cast<int32_t>(Code::again) && code != static_cast<int32_t>(Code::end);
+}
+
+template <class V>
+void result_fields(V& v, typename V::template Of<int32_t>& code, typename V::template Of<Result>& s) {
+  v.any(code);
+  v.range(s.error, 0, kMaxErrno);
+  v.text(s.message, 0, kMaxMessageBytes);
+  v.blob(s.body);
+  v.require([&] {
+    if (!is_outcome(code)) return false;
+    return code == static_cast<int32_t>(Code::ok) ? s.error == 0 && s.message.empty() : s.body.empty() && is_printable(s.message);
+  });
+}
+
+template <class T>
+void encode_fields(std::string& out, const T& v) {
+  FieldWriter writer(out);
+  fields(writer, v);
+}
+
+template <class T>
+bool decode_fields(std::string_view in, T& v) {
+  FieldReader reader(in);
+  fields(reader, v);
+  return reader.done();
+}
+
+template <class T>
+void encode_request(std::string& out, Op op, const T& v) {
+  ByteWriter(out).u16(static_cast<uint16_t>(op));
+  encode_fields(out, v);
+}
+
+}  // namespace
+
+void encode(std::string& out, const Hello& v) { encode_fields(out, v); }
+bool decode(std::string_view in, Hello& v) { return decode_fields(in, v); }
+void encode(std::string& out, const Ready& v) { encode_fields(out, v); }
+bool decode(std::string_view in, Ready& v) { return decode_fields(in, v); }
+void encode(std::string& out, const StepFailure& v) { encode_fields(out, v); }
+bool decode(std::string_view in, StepFailure& v) { return decode_fields(in, v); }
+void encode(std::string& out, const ExecResult& v) { encode_fields(out, v); }
+bool decode(std::string_view in, ExecResult& v) { return decode_fields(in, v); }
+void encode(std::string& out, const FileInfo& v) { encode_fields(out, v); }
+bool decode(std::string_view in, FileInfo& v) { return decode_fields(in, v); }
+
+void encode(std::string& out, const ExecRequest& v) { encode_request(out, Op::exec, v); }
+void encode(std::string& out, const ReadRequest& v) { encode_request(out, Op::read, v); }
+void encode(std::string& out, const WriteRequest& v) { encode_request(out, Op::write, v); }
+void encode(std::string& out, const StatRequest& v) { encode_request(out, Op::stat, v); }
+void encode(std::string& out, const ListRequest& v) { encode_request(out, Op::list, v); }
+void encode(std::string& out, const GlobRequest& v) { encode_request(out, Op::glob, v); }
+void encode(std::string& out, const MoveRequest& v) { encode_request(out, Op::move, v); }
+void encode(std::string& out, const ChmodRequest& v) { encode_request(out, Op::chmod, v); }
+void encode(std::string& out, const MkdirRequest& v) { encode_request(out, Op::mkdir, v); }
+void encode(std::string& out, const RemoveRequest& v) { encode_request(out, Op::remove, v); }
+void encode(std::string& out, const SymlinkRequest& v) { encode_request(out, Op::symlink, v); }
+void encode(std::string& out, const LinkRequest& v) { encode_request(out, Op::link, v); }
+
+bool decode(std::string_view in, Request& v) {
+  ByteReader op(in.substr(0, sizeof(uint16_t)));
+  const uint16_t number = op.u16();
+  if (!op.done()) return false;
+  in.remove_prefix(sizeof(uint16_t));
+  v.op = static_cast<Op>(number);
+  switch (v.op) {
+    case Op::exec: return decode_fields(in, v.exec);
+    case Op::read: return decode_fields(in, v.read);
+    case Op::write: return decode_fields(in, v.write);
+    case Op::stat: return decode_fields(in, v.stat);
+    case Op::list: return decode_fields(in, v.list);
+    case Op::glob: return decode_fields(in, v.glob);
+    case Op::move: return decode_fields(in, v.move);
+    case Op::chmod: return decode_fields(in, v.chmod);
+    case Op::mkdir: return decode_fields(in, v.mkdir);
+    case Op::remove: return decode_fields(in, v.remove);
+    case Op::symlink: return decode_fields(in, v.symlink);
+    case Op::link: return decode_fields(in, v.link);
+  }
+  return false;
+}
+
+void encode(std::string& out, const Entry& v) {
+  std::string entry;
+  encode_fields(entry, v);
+  ByteWriter(out).bytes(entry);
+}
+
+bool decode_entries(std::string_view in, std::vector<Entry>& out) {
+  ByteReader reader(in);
+  while (!reader.done()) {
+    const std::string_view encoded = reader.bytes();
+    Entry entry;
+    if (!reader.ok() || !decode_fields(encoded, entry)) return false;
+    out.push_back(std::move(entry));
+  }
+  return true;
+}
+
+void encode(std::string& out, const Result& v) {
+  FieldWriter writer(out);
+  result_fields(writer, static_cast<int32_t>(v.code), v);
+}
+
+bool decode(std::string_view in, Result& v) {
+  FieldReader reader(in);
+  int32_t code = 0;
+  result_fields(reader, code, v);
+  if (!reader.done()) return false;
+  v.code = static_cast<Code>(code);
+  return true;
+}
+
+}  // namespace svm::protocol

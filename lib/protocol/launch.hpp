@@ -25,8 +25,9 @@ enum class LaunchType : uint8_t {
 
 /// First message. The launcher makes its slim mount namespace and its cgroup parent, then answers Online.
 struct Init {
-  std::string instance;  // instance id: names the cgroup parent
+  std::string instance;  // instance id: names the cgroup parent; 1 to 64 letters, digits, '-'
   bool rootless = false;
+  bool operator==(const Init&) const = default;
 };
 
 /// What the launcher found. An errno of 0 means available.
@@ -35,6 +36,7 @@ struct Online {
   Step step{};
   int32_t memory_error = 0, swap_error = 0, cpu_error = 0, pids_error = 0;
   uint8_t cgroup_version = 0;  // 0 none, 1, 2
+  bool operator==(const Online&) const = default;
 };
 
 enum class RootKind : uint8_t { host = 0, directory = 1, empty = 2 };
@@ -43,30 +45,32 @@ struct HostMount {
   std::string host, guest;  // absolute
   uint64_t device = 0, inode = 0;  // of what the host resolved; the launcher refuses anything else there
   bool writable = false;
+  bool operator==(const HostMount&) const = default;
 };
 
 struct Spawn {
   uint64_t token = 0;       // the host's name for this sandbox
-  std::string name;         // cgroup directory name: letters, digits, '-'
+  std::string name;         // cgroup directory name: 1 to 64 letters, digits, '-'
   RootKind root{};
-  std::string rootfs;       // RootKind::directory
+  std::string rootfs;       // RootKind::directory: absolute; otherwise empty
   uint64_t rootfs_device = 0, rootfs_inode = 0;
   uint32_t id_base = 0;     // first host id of the sandbox's range; rootless: unused
   uint32_t uid = 0, gid = 0;  // the default user inside
   bool fixed_user = false;  // rootless: the one mapped id is `uid`
   Profile profile{};
-  std::string hostname;
+  std::string hostname;     // at most 64 letters, digits, '-', '.'; empty: none is set
   uint64_t memory = 0, disk = 0, inodes = 0;  // bytes, bytes, count; memory 0: no limit
   uint32_t milli_cpus = 0, pids = 0;          // 0: no limit
   bool require_memory = false, require_cpu = false, require_pids = false;  // refuse rather than go without
   std::vector<HostMount> mounts;
+  bool operator==(const Spawn&) const = default;
 };
 
-struct Spawned { uint64_t token = 0; uint64_t enforced = 0; int32_t pid = 0; };
-struct Refused { uint64_t token = 0; StepFailure failure; };
-struct Kill { uint64_t token = 0; };
+struct Spawned { uint64_t token = 0; uint64_t enforced = 0; int32_t pid = 0; bool operator==(const Spawned&) const = default; };
+struct Refused { uint64_t token = 0; StepFailure failure; bool operator==(const Refused&) const = default; };
+struct Kill { uint64_t token = 0; bool operator==(const Kill&) const = default; };
 /// `enforced` of a channel's Ready plus Spawned make the sandbox's list.
-struct Exited { uint64_t token = 0; int32_t wait_status = 0; uint64_t oom_kills = 0; };
+struct Exited { uint64_t token = 0; int32_t wait_status = 0; uint64_t oom_kills = 0; bool operator==(const Exited&) const = default; };
 
 struct LaunchMessage {
   LaunchType type{};

@@ -1,5 +1,7 @@
 // What the payloads of frames mean. Each struct has encode (append to a string) and decode (false: malformed; strict: every
-// field present, in bounds, nothing left over). Paths, argv and env are bytes without NUL; text is UTF-8 only where said.
+// field present, in bounds, nothing left over; what a false leaves in the struct is unspecified). Encoders do not check: a sender
+// keeps the limits below. Paths, argv and env are bytes without NUL; text is UTF-8 only where said. An empty path is well-formed
+// and refused by the operation. Ids are never 2^32 - 1, errnos 0 to 4095, modes within 07777, flags 0 or 1.
 // Pure code: no I/O.
 #pragma once
 #include <cstdint>
@@ -16,8 +18,8 @@ namespace svm::protocol {
 inline constexpr uint32_t kMaxPathBytes = 4095;       // PATH_MAX less its NUL
 inline constexpr uint32_t kMaxArgs = 4096;            // argv entries
 inline constexpr uint32_t kMaxEnv = 4096;             // env entries
-inline constexpr uint32_t kMaxArgBytes = 128 * 1024;  // one argv or env string: Linux MAX_ARG_STRLEN
-inline constexpr uint32_t kMaxExecBytes = 512 * 1024; // argv and env together
+inline constexpr uint32_t kMaxArgBytes = 128 * 1024;  // one argv or env string with its NUL: Linux MAX_ARG_STRLEN
+inline constexpr uint32_t kMaxExecBytes = 512 * 1024; // argv, shell and env ("name=value") together, each with its NUL
 inline constexpr uint32_t kMaxUserBytes = 64;
 inline constexpr uint32_t kMaxGroups = 32;
 
@@ -73,8 +75,9 @@ const char* step_name(Step step) noexcept;
 bool step_is_known(uint16_t number) noexcept;
 
 struct StepFailure {
-  Step step{};
+  Step step{};            // not none
   int32_t error = 0;  // errno
+  bool operator==(const StepFailure&) const = default;
 };
 
 /// Host -> agent, once.
@@ -87,6 +90,7 @@ struct Hello {
   std::string home, workdir;               // absolute
   std::vector<std::pair<std::string, std::string>> env;  // the base every exec starts from
   uint64_t open_files = 0, processes = 0;  // rlimits already set by the child: reported, not applied
+  bool operator==(const Hello&) const = default;
 };
 void encode(std::string& out, const Hello& v);
 bool decode(std::string_view in, Hello& v);
@@ -96,6 +100,7 @@ struct Ready {
   uint32_t version = 0;
   uint64_t enforced = 0;      // Enforced bits of the child and the agent
   uint32_t landlock_abi = 0;  // 0: none
+  bool operator==(const Ready&) const = default;
 };
 void encode(std::string& out, const Ready& v);
 bool decode(std::string_view in, Ready& v);
@@ -111,7 +116,7 @@ using User = std::string;
 
 struct ExecRequest {
   std::vector<std::string> argv;  // empty: `shell` is run by /bin/sh -c
-  std::string shell;
+  std::string shell;              // empty where argv is not
   std::vector<std::pair<std::string, std::string>> env;  // over the base environment; later wins
   std::string cwd;                // empty: the working directory of Hello
   User user;
@@ -119,6 +124,7 @@ struct ExecRequest {
   bool merge = false;             // stderr goes where stdout goes, in order
   uint64_t timeout_ms = 0;        // 0: none; then SIGKILL to the whole group
   uint64_t output_limit = 0;      // bytes of stdout + stderr, 0: none; beyond it the group is killed
+  bool operator==(const ExecRequest&) const = default;
 };
 void encode(std::string& out, const ExecRequest& v);
 
@@ -127,44 +133,45 @@ enum class ExecReason : uint8_t { exited = 0, signalled = 1, timeout = 2, oom = 
 /// Body of an exec's successful Result.
 struct ExecResult {
   ExecReason reason{};
-  int32_t exit_code = 0;      // 128 + signal where signalled
-  int32_t signal = 0;
+  int32_t exit_code = 0;      // 0 to 255; 128 + signal where signalled
+  int32_t signal = 0;         // 0 to 64
   uint64_t wall_us = 0, cpu_us = 0;
   uint64_t memory_peak = 0;   // bytes, of the largest process (ru_maxrss)
+  bool operator==(const ExecResult&) const = default;
 };
 void encode(std::string& out, const ExecResult& v);
 bool decode(std::string_view in, ExecResult& v);
 
 /// DATA(bytes) follows, then Result with FileInfo of what was read.
-struct ReadRequest { std::string path; uint64_t offset = 0, length = UINT64_MAX; User user; };
+struct ReadRequest { std::string path; uint64_t offset = 0, length = UINT64_MAX; User user; bool operator==(const ReadRequest&) const = default; };
 void encode(std::string& out, const ReadRequest& v);
 
 enum : uint32_t { kWriteParents = 1, kWriteExclusive = 2, kWriteAppend = 4 };
 /// The host sends DATA(bytes) and END (commit: the file appears whole, replacing what was there), or CANCEL (nothing happened).
-struct WriteRequest { std::string path; uint32_t mode = 0644; uint32_t flags = 0; User user; };
+struct WriteRequest { std::string path; uint32_t mode = 0644; uint32_t flags = 0; User user; bool operator==(const WriteRequest&) const = default; };
 void encode(std::string& out, const WriteRequest& v);
 
-struct StatRequest { std::string path; bool follow = true; User user; };
+struct StatRequest { std::string path; bool follow = true; User user; bool operator==(const StatRequest&) const = default; };
 void encode(std::string& out, const StatRequest& v);
 /// DATA(entry) frames of Entry, then Result. More than `limit` entries: Result is Code::limit. Names are sorted bytewise.
-struct ListRequest { std::string path; uint32_t limit = 0; User user; };
+struct ListRequest { std::string path; uint32_t limit = 0; User user; bool operator==(const ListRequest&) const = default; };
 void encode(std::string& out, const ListRequest& v);
 /// Pattern of absolute path components: *, ?, [set], and ** for any number of directories. DATA(entry), then Result.
-struct GlobRequest { std::string pattern; uint32_t limit = 0; User user; };
+struct GlobRequest { std::string pattern; uint32_t limit = 0; User user; bool operator==(const GlobRequest&) const = default; };
 void encode(std::string& out, const GlobRequest& v);
-struct MoveRequest { std::string from, to; bool replace = true; User user; };
+struct MoveRequest { std::string from, to; bool replace = true; User user; bool operator==(const MoveRequest&) const = default; };
 void encode(std::string& out, const MoveRequest& v);
-struct ChmodRequest { std::string path; uint32_t mode = 0; User user; };
+struct ChmodRequest { std::string path; uint32_t mode = 0; User user; bool operator==(const ChmodRequest&) const = default; };
 void encode(std::string& out, const ChmodRequest& v);
-struct MkdirRequest { std::string path; uint32_t mode = 0755; bool parents = false; User user; };
+struct MkdirRequest { std::string path; uint32_t mode = 0755; bool parents = false; User user; bool operator==(const MkdirRequest&) const = default; };
 void encode(std::string& out, const MkdirRequest& v);
-struct RemoveRequest { std::string path; bool recursive = false; User user; };
+struct RemoveRequest { std::string path; bool recursive = false; User user; bool operator==(const RemoveRequest&) const = default; };
 void encode(std::string& out, const RemoveRequest& v);
 /// Makes the symlink `path` whose text is `target`; with `parents` as in WriteRequest.
-struct SymlinkRequest { std::string target, path; bool parents = false; User user; };
+struct SymlinkRequest { std::string target, path; bool parents = false; User user; bool operator==(const SymlinkRequest&) const = default; };
 void encode(std::string& out, const SymlinkRequest& v);
 /// Hard link to a regular file.
-struct LinkRequest { std::string existing, path; bool parents = false; User user; };
+struct LinkRequest { std::string existing, path; bool parents = false; User user; bool operator==(const LinkRequest&) const = default; };
 void encode(std::string& out, const LinkRequest& v);
 
 enum class FileType : uint8_t { other = 0, regular = 1, directory = 2, symlink = 3, fifo = 4, socket = 5, character = 6, block = 7 };
@@ -175,12 +182,13 @@ struct FileInfo {
   int64_t mtime_ns = 0;
   uint32_t uid = 0, gid = 0;
   uint64_t nlink = 0;
+  bool operator==(const FileInfo&) const = default;
 };
 void encode(std::string& out, const FileInfo& v);
 bool decode(std::string_view in, FileInfo& v);
 /// One of a directory or glob: `name` is the last component for list, the whole absolute path for glob.
-struct Entry { std::string name; FileInfo info; };
-/// Several may follow one another in one DATA(entry) payload; each is framed by its own length.
+struct Entry { std::string name; FileInfo info; bool operator==(const Entry&) const = default; };
+/// Several may follow one another in one DATA(entry) payload; each is framed by its own length. Appends to `out`.
 void encode(std::string& out, const Entry& v);
 bool decode_entries(std::string_view in, std::vector<Entry>& out);
 
@@ -203,12 +211,14 @@ struct Request {
 /// Only the member that `op` names is filled.
 bool decode(std::string_view in, Request& v);
 
-/// Ends a stream. code ok: `body` is the operation's own answer (ExecResult, FileInfo, or empty). Otherwise what failed.
+/// Ends a stream. code ok: `body` is the operation's own answer (ExecResult, FileInfo, or empty), error and message are empty.
+/// Otherwise what failed, and no body. Never Code::again or Code::end.
 struct Result {
   Code code = Code::ok;
   int32_t error = 0;       // errno or 0
   std::string message;     // one line of printable ASCII naming the thing inside the sandbox that failed; at most 512 bytes
   std::string body;
+  bool operator==(const Result&) const = default;
 };
 void encode(std::string& out, const Result& v);
 bool decode(std::string_view in, Result& v);

@@ -1,0 +1,220 @@
+// Every bound of message.hpp: accepted at the limit, refused one beyond.
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "generate.hpp"
+
+using namespace svm;
+using namespace svm::protocol;
+using namespace svm::protocol::test;
+
+namespace {
+/// Whether the value with one change survives encode and decode.
+template <class T, class F>
+bool accepts(F change) {
+  T value = make<T>(11);
+  change(value);
+  T back;
+  return decoded(encoded(value), back) && back == value;
+}
+
+template <class T>
+bool accepts_path(std::string T::*member, const std::string& path) {
+  return accepts<T>([&](T& v) { v.*member = path; });
+}
+
+template <class T>
+void check_path(std::string T::*member) {
+  CHECK(accepts_path<T>(member, ""));
+  CHECK(accepts_path<T>(member, std::string(kMaxPathBytes, 'p')));
+  CHECK_FALSE(accepts_path<T>(member, std::string(kMaxPathBytes + 1, 'p')));
+  CHECK_FALSE(accepts_path<T>(member, std::string("a\0b", 3)));
+}
+
+template <class T>
+void check_user() {
+  CHECK(accepts<T>([](T& v) { v.user = ""; }));
+  CHECK(accepts<T>([](T& v) { v.user = std::string(kMaxUserBytes, 'u'); }));
+  CHECK_FALSE(accepts<T>([](T& v) { v.user = std::string(kMaxUserBytes + 1, 'u'); }));
+  CHECK_FALSE(accepts<T>([](T& v) { v.user = std::string("r\0t", 3); }));
+}
+
+template <class T>
+void check_mode() {
+  CHECK(accepts<T>([](T& v) { v.mode = 07777; }));
+  CHECK_FALSE(accepts<T>([](T& v) { v.mode = 010000; }));
+}
+
+template <class T>
+void check_environment() {
+  CHECK(accepts<T>([](T& v) { v.env.assign(kMaxEnv, {"A", ""}); }));
+  CHECK_FALSE(accepts<T>([](T& v) { v.env.assign(kMaxEnv + 1, {"A", ""}); }));
+  CHECK_FALSE(accepts<T>([](T& v) { v.env = {{"", "x"}}; }));
+  CHECK_FALSE(accepts<T>([](T& v) { v.env = {{"A=B", "x"}}; }));
+  CHECK(accepts<T>([](T& v) { v.env = {{"A", "x=y"}}; }));
+  CHECK_FALSE(accepts<T>([](T& v) { v.env = {{std::string("A\0B", 3), "x"}}; }));
+  CHECK_FALSE(accepts<T>([](T& v) { v.env = {{"A", std::string("x\0y", 3)}}; }));
+  // "A=" + value + NUL is one string of execve.
+  CHECK(accepts<T>([](T& v) { v.env = {{"A", std::string(kMaxArgBytes - 3, 'x')}}; }));
+  CHECK_FALSE(accepts<T>([](T& v) { v.env = {{"A", std::string(kMaxArgBytes - 2, 'x')}}; }));
+}
+}  // namespace
+
+TEST_CASE("paths") {
+  check_path(&ReadRequest::path);
+  check_path(&WriteRequest::path);
+  check_path(&StatRequest::path);
+  check_path(&ListRequest::path);
+  check_path(&GlobRequest::pattern);
+  check_path(&MoveRequest::from);
+  check_path(&MoveRequest::to);
+  check_path(&ChmodRequest::path);
+  check_path(&MkdirRequest::path);
+  check_path(&RemoveRequest::path);
+  check_path(&SymlinkRequest::target);
+  check_path(&SymlinkRequest::path);
+  check_path(&LinkRequest::existing);
+  check_path(&LinkRequest::path);
+  check_path(&ExecRequest::cwd);
+}
+
+TEST_CASE("users") {
+  check_user<ExecRequest>();
+  check_user<ReadRequest>();
+  check_user<WriteRequest>();
+  check_user<StatRequest>();
+  check_user<ListRequest>();
+  check_user<GlobRequest>();
+  check_user<MoveRequest>();
+  check_user<ChmodRequest>();
+  check_user<MkdirRequest>();
+  check_user<RemoveRequest>();
+  check_user<SymlinkRequest>();
+  check_user<LinkRequest>();
+}
+
+TEST_CASE("modes and flags") {
+  check_mode<WriteRequest>();
+  check_mode<ChmodRequest>();
+  check_mode<MkdirRequest>();
+  check_mode<FileInfo>();
+  CHECK(accepts<WriteRequest>([](auto& v) { v.flags = 7; }));
+  CHECK_FALSE(accepts<WriteRequest>([](auto& v) { v.flags = 8; }));
+
+  std::string stat = encoded(make<StatRequest>(1));
+  const size_t flag = stat.size() - 4 - make<StatRequest>(1).user.size() - 1;
+  StatRequest out;
+  for (int byte = 0; byte < 256; ++byte) {
+    stat[flag] = static_cast<char>(byte);
+    CHECK(decoded(stat, out) == (byte <= 1));
+  }
+}
+
+TEST_CASE("exec: argv, shell and environment") {
+  check_environment<ExecRequest>();
+  const auto only_argv = [](ExecRequest& v, std::vector<std::string> argv) {
+    v.argv = std::move(argv);
+    v.shell.clear();
+    v.env.clear();
+  };
+  CHECK(accepts<ExecRequest>([&](auto& v) { only_argv(v, std::vector<std::string>(kMaxArgs, "")); }));
+  CHECK_FALSE(accepts<ExecRequest>([&](auto& v) { only_argv(v, std::vector<std::string>(kMaxArgs + 1, "")); }));
+  CHECK(accepts<ExecRequest>([&](auto& v) { only_argv(v, {std::string(kMaxArgBytes - 1, 'a')}); }));
+  CHECK_FALSE(accepts<ExecRequest>([&](auto& v) { only_argv(v, {std::string(kMaxArgBytes, 'a')}); }));
+  CHECK_FALSE(accepts<ExecRequest>([&](auto& v) { only_argv(v, {std::string("a\0b", 3)}); }));
+
+  // All strings with their NULs, the shell's too: four full ones are the whole budget, less the empty shell's NUL.
+  const std::string full(kMaxArgBytes - 1, 'a');
+  const std::string less(kMaxArgBytes - 2, 'a');
+  static_assert(kMaxExecBytes == 4 * kMaxArgBytes);
+  CHECK(accepts<ExecRequest>([&](auto& v) { only_argv(v, {full, full, full, less}); }));
+  CHECK_FALSE(accepts<ExecRequest>([&](auto& v) { only_argv(v, {full, full, full, full}); }));
+  const auto with_env = [&](ExecRequest& v, size_t value) {
+    only_argv(v, {full, full, full});
+    v.env = {{"A", std::string(value, 'x')}};
+  };
+  CHECK(accepts<ExecRequest>([&](auto& v) { with_env(v, kMaxArgBytes - 4); }));
+  CHECK_FALSE(accepts<ExecRequest>([&](auto& v) { with_env(v, kMaxArgBytes - 3); }));
+
+  CHECK(accepts<ExecRequest>([&](auto& v) { only_argv(v, {}), v.shell = std::string(kMaxArgBytes - 1, 's'); }));
+  CHECK_FALSE(accepts<ExecRequest>([&](auto& v) { only_argv(v, {}), v.shell = std::string(kMaxArgBytes, 's'); }));
+  CHECK_FALSE(accepts<ExecRequest>([&](auto& v) { only_argv(v, {"a"}), v.shell = "b"; }));
+}
+
+TEST_CASE("hello") {
+  check_environment<Hello>();
+  CHECK(accepts<Hello>([](auto& v) { v.groups.assign(kMaxGroups, 5); }));
+  CHECK_FALSE(accepts<Hello>([](auto& v) { v.groups.assign(kMaxGroups + 1, 5); }));
+  CHECK(accepts<Hello>([](auto& v) { v.uid = v.gid = UINT32_MAX - 1, v.groups = {UINT32_MAX - 1}; }));
+  CHECK_FALSE(accepts<Hello>([](auto& v) { v.uid = UINT32_MAX; }));
+  CHECK_FALSE(accepts<Hello>([](auto& v) { v.gid = UINT32_MAX; }));
+  CHECK_FALSE(accepts<Hello>([](auto& v) { v.groups = {UINT32_MAX}; }));
+  CHECK(accepts<Hello>([](auto& v) { v.profile = Profile::build; }));
+  CHECK_FALSE(accepts<Hello>([](auto& v) { v.profile = static_cast<Profile>(3); }));
+  for (const auto member : {&Hello::home, &Hello::workdir}) {
+    CHECK(accepts_path<Hello>(member, "/"));
+    CHECK(accepts_path<Hello>(member, "/" + std::string(kMaxPathBytes - 1, 'p')));
+    CHECK_FALSE(accepts_path<Hello>(member, "/" + std::string(kMaxPathBytes, 'p')));
+    CHECK_FALSE(accepts_path<Hello>(member, ""));
+    CHECK_FALSE(accepts_path<Hello>(member, "relative"));
+    CHECK_FALSE(accepts_path<Hello>(member, std::string("/a\0b", 4)));
+  }
+}
+
+TEST_CASE("ready and step failure") {
+  CHECK(accepts<Ready>([](auto& v) { v.enforced = (1ull << kEnforcedBits) - 1; }));
+  CHECK_FALSE(accepts<Ready>([](auto& v) { v.enforced = 1ull << kEnforcedBits; }));
+  CHECK(accepts<StepFailure>([](auto& v) { v.step = static_cast<Step>(1); }));
+  CHECK_FALSE(accepts<StepFailure>([](auto& v) { v.step = Step::none; }));
+  CHECK(accepts<StepFailure>([](auto& v) { v.step = Step::capabilities; }));
+  CHECK_FALSE(accepts<StepFailure>([](auto& v) { v.step = static_cast<Step>(static_cast<uint16_t>(Step::capabilities) + 1); }));
+  CHECK(accepts<StepFailure>([](auto& v) { v.error = 0; }));
+  CHECK_FALSE(accepts<StepFailure>([](auto& v) { v.error = -1; }));
+  CHECK(accepts<StepFailure>([](auto& v) { v.error = 4095; }));
+  CHECK_FALSE(accepts<StepFailure>([](auto& v) { v.error = 4096; }));
+}
+
+TEST_CASE("exec result") {
+  CHECK(accepts<ExecResult>([](auto& v) { v.reason = ExecReason::cancelled; }));
+  CHECK_FALSE(accepts<ExecResult>([](auto& v) { v.reason = static_cast<ExecReason>(6); }));
+  CHECK(accepts<ExecResult>([](auto& v) { v.exit_code = 0; }));
+  CHECK_FALSE(accepts<ExecResult>([](auto& v) { v.exit_code = -1; }));
+  CHECK(accepts<ExecResult>([](auto& v) { v.exit_code = 255; }));
+  CHECK_FALSE(accepts<ExecResult>([](auto& v) { v.exit_code = 256; }));
+  CHECK(accepts<ExecResult>([](auto& v) { v.signal = 64; }));
+  CHECK_FALSE(accepts<ExecResult>([](auto& v) { v.signal = 65; }));
+  CHECK_FALSE(accepts<ExecResult>([](auto& v) { v.signal = -1; }));
+}
+
+TEST_CASE("file info and entries") {
+  CHECK(accepts<FileInfo>([](auto& v) { v.type = FileType::block; }));
+  CHECK_FALSE(accepts<FileInfo>([](auto& v) { v.type = static_cast<FileType>(8); }));
+  CHECK(accepts<FileInfo>([](auto& v) { v.size = UINT64_MAX, v.mtime_ns = INT64_MIN, v.uid = UINT32_MAX; }));
+  CHECK(accepts<Entry>([](auto& v) { v.name = "n"; }));
+  CHECK_FALSE(accepts<Entry>([](auto& v) { v.name = ""; }));
+  CHECK(accepts<Entry>([](auto& v) { v.name = std::string(kMaxPathBytes, 'n'); }));
+  CHECK_FALSE(accepts<Entry>([](auto& v) { v.name = std::string(kMaxPathBytes + 1, 'n'); }));
+  CHECK_FALSE(accepts<Entry>([](auto& v) { v.name = std::string("a\0b", 3); }));
+}
+
+TEST_CASE("result") {
+  const auto with = [](Code code, int32_t error, std::string message, std::string body) {
+    return accepts<Result>([&](Result& v) { v = {code, error, message, body}; });
+  };
+  CHECK(with(Code::ok, 0, "", std::string(kMaxExecBytes, '\0')));
+  CHECK_FALSE(with(Code::ok, 1, "", ""));
+  CHECK_FALSE(with(Code::ok, 0, "fine", ""));
+  CHECK_FALSE(with(Code::io, 5, "bad", "body"));
+  CHECK(with(Code::io, 4095, std::string(512, '~'), ""));
+  CHECK_FALSE(with(Code::io, 4096, "", ""));
+  CHECK_FALSE(with(Code::io, -1, "", ""));
+  CHECK_FALSE(with(Code::io, 5, std::string(513, '~'), ""));
+  CHECK(with(Code::io, 5, " ~", ""));
+  for (const char c : {'\0', '\n', '\x1f', '\x7f', '\x80', '\xff'}) CHECK_FALSE(with(Code::io, 5, std::string("a") + c, ""));
+  for (int32_t code = -120; code <= 20; ++code) {
+    CAPTURE(code);
+    const auto value = static_cast<Code>(code);
+    CHECK(with(value, 0, "", "") == (code_is_known(code) && value != Code::again && value != Code::end));
+  }
+}

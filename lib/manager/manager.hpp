@@ -8,24 +8,16 @@
 
 #include "audit/log.hpp"
 #include "core/log.hpp"
+#include "model/limits.hpp"
 #include "model/records.hpp"
 #include "providers/provider.hpp"
 #include "store/store.hpp"
 
 namespace svm::manager {
 
-// Limits of an instance. Each has a test at the limit and beyond.
-inline constexpr int64_t kDefaultTtlMs = 30 * 60 * 1000;
-inline constexpr int64_t kMaxTtlMs = 24 * 60 * 60 * 1000;
-inline constexpr int64_t kMinTtlMs = 1;
-inline constexpr uint64_t kDefaultMemoryBytes = 1024ull << 20;
-inline constexpr uint64_t kDefaultDiskBytes = 1024ull << 20;
-inline constexpr uint32_t kDefaultMilliCpus = 1000;
-inline constexpr uint32_t kDefaultPids = 256;
-inline constexpr uint64_t kMinMemoryBytes = 16ull << 20, kMaxMemoryBytes = 1ull << 44;
-inline constexpr uint64_t kMinDiskBytes = 1ull << 20, kMaxDiskBytes = 1ull << 44;
-inline constexpr uint32_t kMinMilliCpus = 10, kMaxMilliCpus = 1024 * 1000;
-inline constexpr uint32_t kMinPids = 4, kMaxPids = 32768;
+// Limits of an instance; those of one sandbox are in model/limits.hpp. Each has a test at the limit and beyond.
+using model::kDefaultTtlMs, model::kMaxTtlMs, model::kMinTtlMs;
+using model::kDefaultMemoryBytes, model::kDefaultDiskBytes, model::kDefaultMilliCpus, model::kDefaultPids;
 inline constexpr uint32_t kMaxSandboxes = 10'000;      // live in one instance
 inline constexpr int64_t kSpawnTimeoutMs = 30'000;
 inline constexpr int64_t kDestroyTimeoutMs = 10'000;

@@ -1,0 +1,333 @@
+// The field lists: the wire's names, bounds and documentation of everything that callers send and receive.
+#include "model/field.hpp"
+#include "model/limits.hpp"
+
+namespace svm::model {
+namespace {
+
+using K = Kind;
+
+// ---- pieces that several requests share
+
+template <auto Member>
+consteval Field id_field() {
+  return field<K::text, Member>("id", "The sandbox's id.").size(1, kMaxIdBytes).as(Format::line).required();
+}
+template <auto Member>
+consteval Field path_field(std::string_view name, std::string_view doc) {
+  return field<K::bytes, Member>(name, doc).size(1, kMaxPathBytes).as(Format::absolute).required();
+}
+template <auto Member>
+consteval Field user_field() {
+  return field<K::text, Member>("user", "As whom: a name of the sandbox's /etc/passwd or a number, \"1000:100\" adds a group; empty: its default user.")
+      .size(0, kMaxNameBytes)
+      .as(Format::line);
+}
+template <auto Member>
+consteval Field mode_field(std::string_view doc) {
+  return field<K::mode, Member>("mode", doc).range(0, kMaxMode);
+}
+template <auto Member>
+consteval Field entries_field() {
+  return field<K::integer, Member>("limit", "Most entries; more are an error.").range(1, kMaxEntries).or_zero("10000");
+}
+template <auto Member>
+consteval Field env_field(std::string_view doc) {
+  return field<K::map, Member>("env", doc)
+      .items(kMaxEnv)
+      .keys(kMaxArgumentBytes, Format::variable)
+      .size(0, kMaxArgumentBytes)
+      .as(Format::argument)
+      .keeping(Keep::names);
+}
+template <auto Member>
+consteval Field ttl_field(std::string_view doc) {
+  return field<K::duration_ms, Member>("ttl", doc).range(kMinTtlMs, kMaxTtlMs);
+}
+
+void check_environment(const StringMap& env, size_t& total) {
+  for (const auto& [name, value] : env) {
+    const size_t size = name.size() + 1 + value.size();
+    if (size > kMaxArgumentBytes) refuse_field("env", "a variable is too long", kMaxArgumentBytes);
+    total += size + 1;
+  }
+  if (total > kMaxExecBytes) refuse_field("env", "the command, its arguments and environment are too long together", kMaxExecBytes);
+}
+
+// ---- requests
+
+constexpr Field kMountFields[] = {
+    field<K::bytes, &Mount::host>("host", "Absolute path on the host.").size(1, kMaxPathBytes).as(Format::absolute).required(),
+    field<K::bytes, &Mount::guest>("guest", "Absolute path inside.").size(1, kMaxPathBytes).as(Format::absolute).required(),
+    field<K::flag, &Mount::writable>("writable", "Whether the sandbox may change it."),
+};
+
+constexpr std::string_view kProfiles[] = {"", "default", "debug", "build"};
+constexpr std::string_view kNetworks[] = {"", "none"};
+
+constexpr Field kSpawnFields[] = {
+    field<K::text, &SpawnRequest::image>("image", "\"host\", a rootfs directory, a rootfs archive or an image reference; empty: the instance's default.")
+        .size(0, kMaxImageBytes)
+        .as(Format::line),
+    field<K::text, &SpawnRequest::provider>("provider", "Who builds the boundary; empty: the instance's default.").size(0, kMaxNameBytes).as(Format::label),
+    field<K::mebibytes, &SpawnRequest::memory_bytes>("memory_mb", "Memory limit in MiB. Written: enforced, or the spawn fails.")
+        .range(kMinMemoryBytes, kMaxMemoryBytes)
+        .or_zero("1024"),
+    field<K::mebibytes, &SpawnRequest::disk_bytes>("disk_mb", "Limit of written files in MiB. Written: enforced, or the spawn fails.")
+        .range(kMinDiskBytes, kMaxDiskBytes)
+        .or_zero("1024"),
+    field<K::cpus, &SpawnRequest::milli_cpus>("vcpus", "CPU limit. Written: enforced, or the spawn fails.")
+        .range(kMinMilliCpus, kMaxMilliCpus)
+        .or_zero("1"),
+    field<K::integer, &SpawnRequest::pids>("pids", "Limit of processes and threads. Written: enforced, or the spawn fails.")
+        .range(kMinPids, kMaxPids)
+        .or_zero("256"),
+    ttl_field<&SpawnRequest::ttl_ms>("How long it lives.").or_zero("\"30m0s\""),
+    env_field<&SpawnRequest::env>("Environment that every command starts from."),
+    field<K::map, &SpawnRequest::metadata>("metadata", "Labels.")
+        .items(kMaxMetadata)
+        .keys(kMaxMetadataKeyBytes, Format::line)
+        .size(0, kMaxMetadataValueBytes),
+    field<K::word, &SpawnRequest::profile>("profile", "What commands may do: default, debug (ptrace), build (package installs).").of(kProfiles),
+    user_field<&SpawnRequest::user>(),
+    field<K::word, &SpawnRequest::network>("network", "none: loopback only.").of(kNetworks),
+    field<K::objects, &SpawnRequest::mounts>("mounts", "Host files shown inside. Local callers only.").items(kMaxMounts),
+    field<K::flag, &SpawnRequest::best_effort>("best_effort", "Go without limits that this host cannot enforce."),
+    field<K::text, &SpawnRequest::owner_id>("owner_id", "A label of the caller's; grants nothing.").size(0, kMaxOwnerBytes).as(Format::label),
+    field_without_member(K::unsupported, "template", "Templates are spawned by their own operation."),
+};
+
+void check_spawn(const void* object) {
+  size_t total = 0;
+  check_environment(static_cast<const SpawnRequest*>(object)->env, total);
+}
+
+constexpr Field kIdFields[] = {id_field<&SandboxIdRequest::id>()};
+
+constexpr Field kListFields[] = {
+    field<K::integer, &ListRequest::limit>("limit", "Most sandboxes to answer.").range(1, kMaxListLimit).or_zero("1000"),
+    field<K::text, &ListRequest::after>("after", "Only sandboxes older than this id: the next page.").size(0, kMaxIdBytes).as(Format::line),
+};
+
+constexpr Field kExtendFields[] = {
+    id_field<&ExtendRequest::id>(),
+    ttl_field<&ExtendRequest::ttl_ms>("The new expiry is now plus this.").required(),
+};
+
+constexpr std::string_view kExecModes[] = {"", "shell", "argv"};
+
+constexpr Field kExecFields[] = {
+    id_field<&ExecRequest::id>(),
+    field<K::text, &ExecRequest::command>("command", "Shell text, or with mode argv the program.").size(1, kMaxArgumentBytes).as(Format::argument).required(),
+    field<K::list, &ExecRequest::args>("args", "Further arguments; with mode shell they are quoted and appended.")
+        .items(kMaxArgs)
+        .size(0, kMaxArgumentBytes)
+        .as(Format::argument),
+    field<K::word, &ExecRequest::mode>("mode", "shell (the default): /bin/sh -c command; argv: no shell.").of(kExecModes),
+    env_field<&ExecRequest::env>("Over the sandbox's environment."),
+    field<K::bytes, &ExecRequest::workdir>("workdir", "Absolute path; empty: the default.").size(0, kMaxPathBytes).as(Format::absolute),
+    user_field<&ExecRequest::user>(),
+    field<K::duration_ms, &ExecRequest::timeout_ms>("timeout", "After this every process of the command is killed; 0: never.").range(0, kMaxTimeoutMs),
+    field<K::bytes, &ExecRequest::stdin_data>("stdin", "Standard input, then its end.").size(0, kMaxStdinBytes).as(Format::blob).keeping(Keep::size),
+    field<K::flag, &ExecRequest::use_stdin>("use_stdin", "exec.start: the caller writes standard input to the stream."),
+    field<K::flag, &ExecRequest::merge>("merge_output", "stderr into stdout, in order."),
+    field<K::integer, &ExecRequest::output_limit>("output_limit", "Bytes of output after which the command is killed; 0: 16 MiB, on a stream none.")
+        .range(0, static_cast<int64_t>(kMaxOutputLimit)),
+    field_without_member(K::ignored, "stream", "Which operation was called says whether the answer is a stream."),
+};
+
+void check_exec(const void* object) {
+  const auto& exec = *static_cast<const ExecRequest*>(object);
+  size_t total = 0;
+  if (exec.mode == "argv") {
+    total = exec.command.size() + 1;
+    for (const std::string& argument : exec.args) total += argument.size() + 1;
+  } else {
+    const size_t size = shell_join(exec.command, exec.args).size();
+    if (size > kMaxArgumentBytes) refuse_field("command", "it and its quoted arguments are too long for a shell command", kMaxArgumentBytes);
+    total = size + 1;
+  }
+  check_environment(exec.env, total);
+}
+
+constexpr Field kFileReadFields[] = {
+    id_field<&FileReadRequest::id>(),
+    path_field<&FileReadRequest::path>("path", "Absolute path of a regular file."),
+    field<K::integer, &FileReadRequest::offset>("offset", "First byte.").range(0, INT64_MAX - 1),
+    field<K::integer, &FileReadRequest::length>("length", "Most bytes; absent: to the end."),
+    user_field<&FileReadRequest::user>(),
+};
+
+constexpr Field kFileWriteFields[] = {
+    id_field<&FileWriteRequest::id>(),
+    path_field<&FileWriteRequest::path>("path", "Absolute path."),
+    field<K::bytes, &FileWriteRequest::content>("content", "The whole file.").size(0, kMaxContentBytes).as(Format::blob).keeping(Keep::size),
+    mode_field<&FileWriteRequest::mode>("Permission bits of a new file."),
+    field<K::flag, &FileWriteRequest::parents>("parents", "Make missing directories."),
+    field<K::flag, &FileWriteRequest::exclusive>("exclusive", "Fail if the path exists."),
+    field<K::flag, &FileWriteRequest::append>("append", "Add to the end of what is there."),
+    user_field<&FileWriteRequest::user>(),
+};
+
+void check_file_write(const void* object) {
+  const auto& write = *static_cast<const FileWriteRequest*>(object);
+  if (write.exclusive && write.append) refuse_field("append", "cannot be together with exclusive");
+}
+
+constexpr Field kFileUploadFields[] = {
+    id_field<&FileUploadRequest::id>(),
+    path_field<&FileUploadRequest::path>("path", "Absolute path."),
+    mode_field<&FileUploadRequest::mode>("Permission bits of a new file."),
+    field<K::flag, &FileUploadRequest::parents>("parents", "Make missing directories."),
+    field<K::flag, &FileUploadRequest::exclusive>("exclusive", "Fail if the path exists."),
+    user_field<&FileUploadRequest::user>(),
+};
+
+constexpr Field kFileListFields[] = {
+    id_field<&FileListRequest::id>(),
+    field<K::bytes, &FileListRequest::path>("path", "Absolute path of a directory; empty: /.").size(0, kMaxPathBytes).as(Format::absolute),
+    entries_field<&FileListRequest::limit>(),
+    user_field<&FileListRequest::user>(),
+};
+
+constexpr Field kFileStatFields[] = {
+    id_field<&FileStatRequest::id>(),
+    path_field<&FileStatRequest::path>("path", "Absolute path."),
+    field<K::flag, &FileStatRequest::follow>("follow", "Describe what a symlink leads to."),
+    user_field<&FileStatRequest::user>(),
+};
+
+constexpr Field kFileGlobFields[] = {
+    id_field<&FileGlobRequest::id>(),
+    path_field<&FileGlobRequest::pattern>("pattern", "Absolute pattern: *, ?, [set], and ** for any number of directories."),
+    entries_field<&FileGlobRequest::limit>(),
+    user_field<&FileGlobRequest::user>(),
+};
+
+constexpr Field kFileMoveFields[] = {
+    id_field<&FileMoveRequest::id>(),
+    path_field<&FileMoveRequest::old_path>("old_path", "Absolute path of what is moved."),
+    path_field<&FileMoveRequest::new_path>("new_path", "Its new absolute path."),
+    field<K::flag, &FileMoveRequest::replace>("replace", "Replace what is at the new path."),
+    user_field<&FileMoveRequest::user>(),
+};
+
+constexpr Field kFileChmodFields[] = {
+    id_field<&FileChmodRequest::id>(),
+    path_field<&FileChmodRequest::path>("path", "Absolute path."),
+    mode_field<&FileChmodRequest::mode>("The new permission bits.").required(),
+    user_field<&FileChmodRequest::user>(),
+};
+
+constexpr Field kFileMkdirFields[] = {
+    id_field<&FileMkdirRequest::id>(),
+    path_field<&FileMkdirRequest::path>("path", "Absolute path."),
+    mode_field<&FileMkdirRequest::mode>("Permission bits."),
+    field<K::flag, &FileMkdirRequest::parents>("parents", "Make missing directories above it, and accept that it exists."),
+    user_field<&FileMkdirRequest::user>(),
+};
+
+constexpr Field kFileRemoveFields[] = {
+    id_field<&FileRemoveRequest::id>(),
+    path_field<&FileRemoveRequest::path>("path", "Absolute path."),
+    field<K::flag, &FileRemoveRequest::recursive>("recursive", "Remove a directory with all it holds."),
+    user_field<&FileRemoveRequest::user>(),
+};
+
+// ---- answers
+
+constexpr auto kRecord = &SandboxInfo::record;
+
+constexpr Field kSandboxFields[] = {
+    field<K::text, kRecord, &SandboxRecord::id>("id", "The sandbox's id.").written(),
+    field<K::state, kRecord, &SandboxRecord::state>("state", "Where it is in its life.").written(),
+    field<K::text, kRecord, &SandboxRecord::provider>("provider", "Who built its boundary.").written(),
+    field<K::text, kRecord, &SandboxRecord::image>("image", "What its root is made from.").written(),
+    field<K::mebibytes, kRecord, &SandboxRecord::memory_bytes>("memory_mb", "Memory limit in MiB, rounded up.").written(),
+    field<K::cpus, kRecord, &SandboxRecord::milli_cpus>("vcpus", "CPU limit.").written(),
+    field<K::time_ms, kRecord, &SandboxRecord::created_ms>("created_at", "When it was made.").written(),
+    field<K::time_ms, kRecord, &SandboxRecord::expires_ms>("expires_at", "When it will be destroyed.").written(),
+    field<K::text, kRecord, &SandboxRecord::owner_id>("owner_id", "The label it was made with."),
+    field<K::text, kRecord, &SandboxRecord::tenant_id>("tenant_id", "Whose it is."),
+    field<K::map, kRecord, &SandboxRecord::metadata>("metadata", "Labels.").items(kMaxMetadata).keys(kMaxMetadataKeyBytes, Format::line),
+    field<K::mebibytes, kRecord, &SandboxRecord::disk_bytes>("disk_mb", "Limit of written files in MiB, rounded up.").written(),
+    field<K::integer, kRecord, &SandboxRecord::pids>("pids", "Limit of processes and threads.").written(),
+    field<K::text, kRecord, &SandboxRecord::profile>("profile", "What commands may do.").written(),
+    field<K::text, kRecord, &SandboxRecord::user>("user", "The default user.").written(),
+    field<K::text, kRecord, &SandboxRecord::network>("network", "What it can reach.").written(),
+    field<K::list, kRecord, &SandboxRecord::enforced>("enforced", "What the boundary really does.").items(kMaxEntries).written(),
+    field<K::list, kRecord, &SandboxRecord::unenforced>("unenforced", "Default limits that this host cannot enforce, and why.")
+        .items(kMaxEntries)
+        .written(),
+    field<K::text, kRecord, &SandboxRecord::reason>("reason", "Why it ended or failed."),
+};
+
+constexpr Field kSandboxListFields[] = {field<K::objects, &SandboxList::items>("", "Sandboxes, newest first.").items(kMaxListLimit).written()};
+constexpr Field kStatusFields[] = {field<K::text, &Status::status>("status", "What was done.").written()};
+
+constexpr Field kExecResponseFields[] = {
+    field<K::integer, &ExecResponse::exit_code>("exit_code", "The command's exit code; 128 + signal where a signal ended it.").written(),
+    field<K::bytes, &ExecResponse::out>("stdout", "What it wrote.").as(Format::blob).keeping(Keep::size).written(),
+    field<K::bytes, &ExecResponse::err>("stderr", "What it wrote to standard error.").as(Format::blob).keeping(Keep::size).written(),
+    field<K::duration_us, &ExecResponse::wall_us>("duration", "How long it ran.").written(),
+    field<K::text, &ExecResponse::reason>("reason", "Why it ended: exited, signalled, timeout, oom, output_limit, cancelled.").written(),
+    field<K::integer, &ExecResponse::signal>("signal", "The signal that ended it, or 0.").written(),
+    field<K::integer, &ExecResponse::cpu_us>("cpu_us", "CPU time in microseconds.").written(),
+    field<K::integer, &ExecResponse::memory_peak>("memory_peak_bytes", "Most memory of its largest process.").written(),
+};
+
+std::string is_directory(const void* object) { return static_cast<const FileInfo*>(object)->type == "directory" ? "true" : "false"; }
+
+constexpr Field kFileInfoFields[] = {
+    field<K::bytes, &FileInfo::path>("path", "Absolute path.").as(Format::blob).written(),
+    field<K::integer, &FileInfo::size>("size", "Bytes.").written(),
+    field<K::mode, &FileInfo::mode>("mode", "Permission bits as octal text.").range(0, kMaxMode).written(),
+    derived("is_dir", "boolean", &is_directory, "Whether type is directory."),
+    field<K::time_ns, &FileInfo::mtime_ns>("mod_time", "Last change of its content.").written(),
+    field<K::text, &FileInfo::type>("type", "file, directory, symlink, fifo, socket, character, block or other.").written(),
+    field<K::integer, &FileInfo::uid>("uid", "Owner, as the sandbox counts.").written(),
+    field<K::integer, &FileInfo::gid>("gid", "Group, as the sandbox counts.").written(),
+    field<K::integer, &FileInfo::inode>("inode", "Inode number.").written(),
+    field<K::integer, &FileInfo::nlink>("nlink", "Hard links.").written(),
+};
+constexpr Field kFileListAnswerFields[] = {field<K::objects, &FileList::items>("", "Entries, sorted by name.").items(kMaxEntries).written()};
+// A path that is not UTF-8 is the object {"path_b64": ...} in the place of its string.
+constexpr Field kPathListFields[] = {field<K::list, &PathList::paths>("", "Absolute paths.").items(kMaxEntries).as(Format::blob).written()};
+
+template <class T>
+const T kDefaults{};
+
+}  // namespace
+
+#define SVM_FIELDS(Type, list, ...)                                           \
+  template <>                                                                 \
+  const Fields& fields_of<Type>() {                                           \
+    static const Fields fields{#Type, list, &kDefaults<Type>, __VA_ARGS__};   \
+    return fields;                                                            \
+  }
+
+SVM_FIELDS(Mount, kMountFields, false)
+SVM_FIELDS(SpawnRequest, kSpawnFields, false, &check_spawn)
+SVM_FIELDS(SandboxIdRequest, kIdFields, false)
+SVM_FIELDS(ListRequest, kListFields, false)
+SVM_FIELDS(ExtendRequest, kExtendFields, false)
+SVM_FIELDS(ExecRequest, kExecFields, false, &check_exec)
+SVM_FIELDS(FileReadRequest, kFileReadFields, false)
+SVM_FIELDS(FileWriteRequest, kFileWriteFields, false, &check_file_write)
+SVM_FIELDS(FileUploadRequest, kFileUploadFields, false)
+SVM_FIELDS(FileListRequest, kFileListFields, false)
+SVM_FIELDS(FileStatRequest, kFileStatFields, false)
+SVM_FIELDS(FileGlobRequest, kFileGlobFields, false)
+SVM_FIELDS(FileMoveRequest, kFileMoveFields, false)
+SVM_FIELDS(FileChmodRequest, kFileChmodFields, false)
+SVM_FIELDS(FileMkdirRequest, kFileMkdirFields, false)
+SVM_FIELDS(FileRemoveRequest, kFileRemoveFields, false)
+SVM_FIELDS(SandboxInfo, kSandboxFields, false)
+SVM_FIELDS(SandboxList, kSandboxListFields, true)
+SVM_FIELDS(Status, kStatusFields, false)
+SVM_FIELDS(ExecResponse, kExecResponseFields, false)
+SVM_FIELDS(FileInfo, kFileInfoFields, false)
+SVM_FIELDS(FileList, kFileListAnswerFields, true)
+SVM_FIELDS(PathList, kPathListFields, true)
+
+}  // namespace svm::model

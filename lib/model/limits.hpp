@@ -1,0 +1,50 @@
+// The bounds of what callers may ask for, in one place. Each has a test at the limit and one beyond.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace svm::model {
+
+// Sandboxes.
+inline constexpr int64_t kDefaultTtlMs = 30 * 60 * 1000;
+inline constexpr int64_t kMaxTtlMs = 24 * 60 * 60 * 1000;
+inline constexpr int64_t kMinTtlMs = 1;
+inline constexpr uint64_t kDefaultMemoryBytes = 1024ull << 20;
+inline constexpr uint64_t kDefaultDiskBytes = 1024ull << 20;
+inline constexpr uint32_t kDefaultMilliCpus = 1000;
+inline constexpr uint32_t kDefaultPids = 256;
+inline constexpr uint64_t kMinMemoryBytes = 16ull << 20, kMaxMemoryBytes = 1ull << 44;
+inline constexpr uint64_t kMinDiskBytes = 1ull << 20, kMaxDiskBytes = 1ull << 44;
+inline constexpr uint32_t kMinMilliCpus = 10, kMaxMilliCpus = 1024 * 1000;
+inline constexpr uint32_t kMinPids = 4, kMaxPids = 32768;
+inline constexpr size_t kMaxImageBytes = 4095;
+inline constexpr size_t kMaxNameBytes = 64;           // a provider, a user, a profile
+inline constexpr size_t kMaxOwnerBytes = 128;
+inline constexpr size_t kMaxMetadata = 64;            // entries
+inline constexpr size_t kMaxMetadataKeyBytes = 128, kMaxMetadataValueBytes = 2048;
+inline constexpr size_t kMaxMounts = 64;
+inline constexpr size_t kMaxIdBytes = 64;
+inline constexpr uint32_t kDefaultListLimit = 1000, kMaxListLimit = 10'000;
+
+// Commands. A string's terminating NUL counts, as it does for execve.
+inline constexpr size_t kMaxArgumentBytes = 128 * 1024 - 1;  // one argument or NAME=VALUE, without its NUL
+inline constexpr size_t kMaxArgs = 4095;              // the program is one more argv entry
+inline constexpr size_t kMaxEnv = 4096;
+inline constexpr size_t kMaxExecBytes = 512 * 1024;   // argv and env together, with their NULs
+inline constexpr int64_t kMaxTimeoutMs = 24 * 60 * 60 * 1000;
+inline constexpr size_t kMaxStdinBytes = 64u << 20;
+inline constexpr uint64_t kMaxOutputLimit = 1ull << 50;
+inline constexpr uint64_t kDefaultUnaryOutput = 16u << 20, kMaxUnaryOutput = 64u << 20;  // what one answer may hold
+
+// Files.
+inline constexpr size_t kMaxPathBytes = 4095;
+inline constexpr size_t kMaxContentBytes = 64u << 20; // in one request; larger files are uploaded on a stream
+inline constexpr uint32_t kMaxMode = 07777;
+inline constexpr uint32_t kDefaultEntries = 10'000, kMaxEntries = 100'000;
+
+// JSON.
+inline constexpr size_t kMaxBodyBytes = 64u << 20;
+inline constexpr unsigned kMaxJsonDepth = 32;
+inline constexpr size_t kMaxJsonValues = 100'000;     // bounds what a body of tiny values can make us allocate
+
+}  // namespace svm::model

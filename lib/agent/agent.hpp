@@ -13,6 +13,7 @@ struct AgentOptions {
   int command_groups[3] = {-1, -1, -1};  // a command writes "0" into each before its exec
   size_t command_group_count = 0;
   uint64_t enforced = 0;     // protocol::Enforced bits so far
+  int root = -1;             // directory that files are resolved below; -1: "/". Only tests give one
   bool lock_down = true;     // false only in tests that run the agent as an ordinary program
 };
 

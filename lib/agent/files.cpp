@@ -1,0 +1,174 @@
+// File operations that are one short act: stat, move, chmod, mkdir, symlink, link.
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "agent/lookup.hpp"
+#include "agent/loop.hpp"
+#include "agent/proc_self.hpp"
+
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452  // Linux 6.6
+#endif
+
+namespace svm::agent {
+namespace {
+
+/// Runs `act` as the request's user and ends with what it returns.
+template <class Act>
+class OneShot final : public Stream {
+ public:
+  OneShot(Loop& loop, uint32_t id, protocol::User user, Act act) : Stream(loop, id), user_(std::move(user)), act_(std::move(act)) {}
+  void start() override {
+    protocol::Result result;
+    if (const auto who = find_identity(loop_.context(), user_, result)) {
+      const ActAs as(loop_.context().rights, *who);
+      result = as.error() ? failure(as.error(), "become user", user_) : act_(loop_.context().root, *who);
+    }
+    finish(result);
+  }
+
+ private:
+  protocol::User user_;
+  Act act_;
+};
+
+template <class Act>
+std::unique_ptr<Stream> one_shot(Loop& loop, uint32_t id, protocol::User user, Act act) {
+  return std::make_unique<OneShot<Act>>(loop, id, std::move(user), std::move(act));
+}
+
+protocol::Result with_info(const struct stat& info) {
+  protocol::Result result;
+  protocol::encode(result.body, file_info(info));
+  return result;
+}
+
+/// The parent of `path`, made where `make` says so.
+int open_parent(const Root& root, const std::string& request_path, bool make, Fd& directory, std::string& leaf) {
+  std::string path;
+  if (const int error = root.absolute(request_path, path)) return error;
+  int error = root.parent(path, directory, leaf);
+  if (error == -ENOENT && make) {
+    path.resize(path.find_last_of('/', path.find_last_not_of('/')) + 1);
+    error = root.make_directories(path, directory);
+  }
+  if (error == 0 && is_special_fs(directory.get())) return kSpecialParent;
+  return error;
+}
+
+protocol::Result stat_file(const Root& root, const protocol::StatRequest& request) {
+  std::string path;
+  Fd fd;
+  struct stat info;
+  int error = root.absolute(request.path, path);
+  if (error == 0) error = root.handle(path, request.follow, fd, info);
+  return error ? path_failure(error, "stat", request.path) : with_info(info);
+}
+
+protocol::Result move_file(const Root& root, const protocol::MoveRequest& request) {
+  Fd from, to;
+  std::string from_leaf, to_leaf;
+  if (const int error = open_parent(root, request.from, false, from, from_leaf)) return path_failure(error, "move", request.from);
+  if (const int error = open_parent(root, request.to, false, to, to_leaf)) return path_failure(error, "move to", request.to);
+  if (::renameat2(from.get(), from_leaf.c_str(), to.get(), to_leaf.c_str(), request.replace ? 0 : RENAME_NOREPLACE) == 0) return {};
+  const int error = errno;
+  // Which of the two it was about.
+  if (error == EXDEV) return path_failure(-EXDEV, "move to", request.to);
+  if (error == EEXIST || error == ENOTEMPTY || error == EISDIR || error == ENOTDIR) return failure(error, "move to", request.to);
+  return failure(error, "move", request.from);
+}
+
+protocol::Result chmod_file(const Root& root, const protocol::ChmodRequest& request) {
+  std::string path;
+  Fd fd;
+  struct stat info;
+  int error = root.absolute(request.path, path);
+  if (error == 0) error = root.handle(path, true, fd, info);
+  if (error == 0 && is_special_fs(fd.get())) error = kSpecialParent;
+  if (error == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) error = kNotContent;
+  if (error) return path_failure(error, "chmod", request.path);
+  if (::syscall(SYS_fchmodat2, fd.get(), "", request.mode, AT_EMPTY_PATH) == 0) return {};
+  if (errno == ENOSYS && chmod_through_proc(fd.get(), request.mode) == 0) return {};
+  return failure(errno, "chmod", request.path);
+}
+
+protocol::Result make_directory(const Root& root, const protocol::MkdirRequest& request, const Identity& who) {
+  Fd parent, made;
+  std::string leaf;
+  if (const int error = open_parent(root, request.path, request.parents, parent, leaf)) return path_failure(error, "mkdir", request.path);
+  if (::mkdirat(parent.get(), leaf.c_str(), 0700) < 0) {
+    struct stat info;
+    if (errno == EEXIST && request.parents && ::fstatat(parent.get(), leaf.c_str(), &info, 0) == 0 && S_ISDIR(info.st_mode)) return {};
+    return failure(errno, "mkdir", request.path);
+  }
+  // The mode exactly as asked, whatever the umask; on the directory itself, should its name have been taken meanwhile.
+  struct stat info;
+  if (const int error = open_child(parent.get(), leaf, made)) return path_failure(error, "mkdir", request.path);
+  if (::fstat(made.get(), &info) < 0) return failure(errno, "mkdir", request.path);
+  if (info.st_uid != who.uid && info.st_uid != ::geteuid()) return path_failure(-EAGAIN, "mkdir", request.path);
+  if (::fchmod(made.get(), request.mode) < 0) return failure(errno, "mkdir", request.path);
+  return {};
+}
+
+protocol::Result make_symlink(const Root& root, const protocol::SymlinkRequest& request) {
+  if (request.target.empty()) return failure(Code::invalid, 0, "symlink", request.path, "empty target");
+  Fd parent;
+  std::string leaf;
+  if (const int error = open_parent(root, request.path, request.parents, parent, leaf)) return path_failure(error, "symlink", request.path);
+  if (::symlinkat(request.target.c_str(), parent.get(), leaf.c_str()) < 0) return failure(errno, "symlink", request.path);
+  return {};
+}
+
+protocol::Result make_link(const Root& root, const protocol::LinkRequest& request) {
+  Fd from, to;
+  std::string from_leaf, to_leaf;
+  struct stat info, made;
+  if (const int error = open_parent(root, request.existing, false, from, from_leaf)) return path_failure(error, "link", request.existing);
+  if (::fstatat(from.get(), from_leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return failure(errno, "link", request.existing);
+  if (!S_ISREG(info.st_mode)) return failure(Code::invalid, 0, "link", request.existing, "not a regular file");
+  if (const int error = open_parent(root, request.path, request.parents, to, to_leaf)) return path_failure(error, "link", request.path);
+  if (::linkat(from.get(), from_leaf.c_str(), to.get(), to_leaf.c_str(), 0) < 0) {
+    if (errno == EXDEV) return path_failure(-EXDEV, "link", request.path);
+    return failure(errno, "link", request.path);
+  }
+  // What was swapped in between the look and the link is not what was asked for.
+  if (::fstatat(to.get(), to_leaf.c_str(), &made, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(made.st_mode)) return {};
+  (void)::unlinkat(to.get(), to_leaf.c_str(), 0);
+  return path_failure(-EAGAIN, "link", request.existing);
+}
+
+}  // namespace
+
+std::unique_ptr<Stream> make_stream(Loop& loop, uint32_t id, protocol::Request&& request) {
+  using protocol::Op;
+  switch (request.op) {
+    case Op::exec: return make_exec(loop, id, std::move(request.exec));
+    case Op::read: return make_read(loop, id, std::move(request.read));
+    case Op::write: return make_write(loop, id, std::move(request.write));
+    case Op::list: return make_list(loop, id, std::move(request.list));
+    case Op::glob: return make_glob(loop, id, std::move(request.glob));
+    case Op::remove: return make_remove(loop, id, std::move(request.remove));
+    case Op::stat:
+      return one_shot(loop, id, request.stat.user, [r = std::move(request.stat)](const Root& root, const Identity&) { return stat_file(root, r); });
+    case Op::move:
+      return one_shot(loop, id, request.move.user, [r = std::move(request.move)](const Root& root, const Identity&) { return move_file(root, r); });
+    case Op::chmod:
+      return one_shot(loop, id, request.chmod.user, [r = std::move(request.chmod)](const Root& root, const Identity&) { return chmod_file(root, r); });
+    case Op::mkdir:
+      return one_shot(loop, id, request.mkdir.user,
+                      [r = std::move(request.mkdir)](const Root& root, const Identity& who) { return make_directory(root, r, who); });
+    case Op::symlink:
+      return one_shot(loop, id, request.symlink.user,
+                      [r = std::move(request.symlink)](const Root& root, const Identity&) { return make_symlink(root, r); });
+    case Op::link:
+      return one_shot(loop, id, request.link.user, [r = std::move(request.link)](const Root& root, const Identity&) { return make_link(root, r); });
+  }
+  return nullptr;  // the decoder knows no other
+}
+
+}  // namespace svm::agent

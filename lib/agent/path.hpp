@@ -1,0 +1,61 @@
+// Paths inside the sandbox. Every one is resolved by openat2 below one root descriptor, to a handle; a string that was
+// checked is never used again in its place. Functions return 0, a negative errno, or one of the refusals below.
+#pragma once
+#include <sys/stat.h>
+
+#include <string>
+#include <string_view>
+
+#include "core/fd.hpp"
+#include "protocol/message.hpp"
+
+namespace svm::agent {
+
+inline constexpr int kResolveRetries = 128;  // openat2 answers EAGAIN when a rename or mount raced a walk through ".."
+inline constexpr int kSwapRetries = 32;      // a name that stood for another file at the second look
+inline constexpr int kMaxLinkHops = 40;      // as the kernel's
+
+// Refusals that no errno says.
+inline constexpr int kNotContent = -10001;   // a FIFO, socket or device
+inline constexpr int kProcessFile = -10002;  // below /proc/PID: what it shows depends on who asks, and the agent would be asking
+inline constexpr int kBadLeaf = -10003;      // the path ends in "." or "..", or is "/"
+inline constexpr int kSpecialParent = -10004;  // nothing is created in /proc or /sys
+
+/// The Result for what a function of this file returned.
+protocol::Result path_failure(int error, std::string_view verb, std::string_view path);
+
+class Root {
+ public:
+  /// `root`: an O_PATH directory descriptor, taken over. `workdir`: where relative paths start.
+  Root(Fd root, std::string workdir) : root_(std::move(root)), workdir_(std::move(workdir)) {}
+
+  /// Makes a request's path absolute. -EINVAL: empty or with a NUL; -ENAMETOOLONG: over kMaxPathBytes.
+  int absolute(std::string_view path, std::string& out) const;
+
+  /// openat2 below the root, magic links refused.
+  int open(const std::string& path, int flags, Fd& out) const noexcept;
+  /// An O_PATH handle and what it is.
+  int handle(const std::string& path, bool follow, Fd& out, struct stat& info) const noexcept;
+  /// The directory that holds (or would hold) the last component, and that component.
+  int parent(const std::string& path, Fd& directory, std::string& leaf) const;
+  /// parent(), going through symbolic links at the end of the path. `info.st_mode` is 0 where nothing exists.
+  int target(std::string path, Fd& directory, std::string& leaf, struct stat& info) const;
+  /// Opens a regular file (O_NONBLOCK, so that what was swapped in cannot hold us) or, for reading, a directory.
+  int content(const std::string& path, int flags, Fd& out, struct stat& info) const;
+  /// Makes the directories of `path` that are missing (0755), one descriptor after the other.
+  int make_directories(const std::string& path, Fd& out) const;
+
+  bool is_root(const struct stat& info) const noexcept;
+
+ private:
+  Fd root_;
+  std::string workdir_;
+};
+
+/// Opens one component of `directory` as a directory of the same mount, never through a link.
+int open_child(int directory, const std::string& name, Fd& out) noexcept;
+/// Whether the descriptor is on procfs or sysfs.
+bool is_special_fs(int fd) noexcept;
+protocol::FileInfo file_info(const struct stat& info) noexcept;
+
+}  // namespace svm::agent

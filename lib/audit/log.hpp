@@ -14,16 +14,25 @@ enum class Durability { strict, interval };
 inline constexpr int64_t kIntervalMs = 20;
 inline constexpr size_t kMaxPending = 10'000;   // rows; append() then waits for room (back-pressure, never loss)
 inline constexpr size_t kMaxDetailBytes = 2048; // longer details are cut at a character and end in "..."
+inline constexpr int64_t kMaxRetryMs = 1000;
 
-/// Thread-safe. A writer thread commits groups; it starts with the first row. Destruction flushes.
+/// Thread-safe. A writer thread, with all signals blocked, commits groups; it starts with the first row. There is one Log per store, and
+/// nothing else appends audit rows. Not to be used or destroyed in a forked child.
+///
+/// When the store fails, nothing is lost or renumbered: the rows are kept and tried again, at most kMaxRetryMs apart, and append() refuses
+/// new ones until they are written. So privileged acts stop while they cannot be recorded, and go on by themselves afterwards.
+///
+/// Text is stored as it came, control bytes included, so that the log is evidence: whoever exports rows to lines escapes them.
 class Log {
  public:
+  /// Flushes. Rows that the store still refuses then are lost.
   virtual ~Log() = default;
   static std::unique_ptr<Log> create(store::Store& store, Durability durability);
   /// Gives the row its seq (gapless, in call order) and wall time, and returns the seq. Throws Error io when earlier rows could not be
-  /// written: then privileged acts must be refused (fail closed).
+  /// written, and when strict and this one could not: then the act must be refused (fail closed). In the second case the row stays
+  /// and is written later: it was tried.
   virtual int64_t append(model::AuditRow row) = 0;
-  /// Waits until everything appended before is durable.
+  /// Waits until everything appended before is durable. Error io when it could not be written.
   virtual void flush() = 0;
 };
 

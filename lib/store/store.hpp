@@ -11,7 +11,9 @@
 
 namespace svm::store {
 
-/// Thread-safe. Every function throws Error on failure and leaves the store as it was. One connection writes; readers have their own.
+/// Thread-safe. Every function throws Error on failure and leaves the store as it was: io or limit (a full disk) from the file,
+/// unsupported from a writing function of a store that was opened read-only. One connection writes; readers have their own.
+/// Not to be used or destroyed in a forked child.
 class Store {
  public:
   virtual ~Store() = default;
@@ -24,29 +26,39 @@ class Store {
   /// Error limit when none is free) and inserts it in state creating. Error conflict if the id exists.
   struct Reserve { uint32_t max_live = 0; bool ranges = false; uint32_t range_first = 0, range_end = 0; };
   virtual void insert(model::SandboxRecord& record, const Reserve& reserve) = 0;
-  /// Replaces a row whose state is `from`; false (nothing written) when it is in another state or absent.
+  /// Replaces a row whose state is `from`; false (nothing written) when it is in another state or absent. id, id_base and created_ms
+  /// are fixed at insertion and keep their stored values.
   virtual bool update(const model::SandboxRecord& record, model::State from) = 0;
   virtual std::optional<model::SandboxRecord> get(std::string_view id) const = 0;
-  /// Live ones (creating, running, destroying), newest first; after: only those older than this id's row. limit > 0.
+  /// Live ones (creating, running, destroying), newest first by insertion; after: only those inserted before this id's row, "" for all.
+  /// limit > 0. Error invalid (field after) when there is no such row.
   virtual std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) const = 0;
   virtual uint32_t live_count() const = 0;
-  /// Deletes destroyed rows older than the wall time; returns how many. At most 10,000 a call.
+  /// Deletes destroyed rows older than the wall time, oldest first; returns how many. At most kMaxPrune a call.
+  static constexpr uint32_t kMaxPrune = 10'000;
   virtual uint32_t prune(int64_t destroyed_before_ms) = 0;
 
   /// Appends rows in order, in one transaction; each gets the next seq. `durable`: fsync before return.
   virtual void append_audit(std::vector<model::AuditRow>& rows, bool durable) = 0;
   virtual std::vector<model::AuditRow> audit(int64_t after_seq, uint32_t limit) const = 0;
+  /// The seq of the newest row, 0 when there is none.
+  virtual int64_t last_audit_seq() const = 0;
 };
 
-/// Opens or makes `<directory>/stacyvm.db` (directory 0700, files 0600; made when missing). Checks integrity, applies schema/NNNN_name.sql
-/// in order, refuses a newer schema (Error conflict) and a damaged file (Error io) without changing them. The caller holds the directory's lock.
+/// Ids in one sandbox's range.
+inline constexpr uint32_t kIdsPerRange = 65'536;
+
+/// Opens or makes `<directory>/stacyvm.db` (directory 0700, files 0600; made when missing, whatever the umask). Checks integrity, applies
+/// schema/NNNN_name.sql in order, refuses a newer schema (Error conflict) and a damaged file (Error io) without changing them. A read-only
+/// store makes nothing: Error not_found when there is no database, conflict when an older schema would have to be upgraded; it works on
+/// a read-only file system. The caller holds the directory's lock.
 std::unique_ptr<Store> open_sqlite(const std::string& directory, bool read_only);
 /// The same, private and in memory.
 std::unique_ptr<Store> open_sqlite_memory();
 
-/// Exclusive owner of a state directory: flock on `<directory>/lock` for the life of the object. Error conflict, naming the holder's pid,
-/// when another process (or another instance in this one) has it. The lock is released by the kernel when the process dies, and is not
-/// inherited by a forked child that closes nothing (see the implementation for how).
+/// Exclusive owner of a state directory for the life of the object: a POSIX lock on `<directory>/lock`, which holds the owner's pid. Error
+/// conflict, naming the holder's pid (fact "pid"), when another process or another instance in this one has it. The kernel releases the
+/// lock when the process dies, also when a forked child lives on. Nothing else may open the lock file (see the implementation for why).
 class DirectoryLock {
  public:
   virtual ~DirectoryLock() = default;

@@ -1,0 +1,295 @@
+// The Store on SQLite. One connection writes, under a mutex, and alone checkpoints: SQLite before 3.51.3 can lose pages when one
+// connection checkpoints while another resets the write-ahead log.
+#include <algorithm>
+#include <mutex>
+#include <type_traits>
+
+#include "store/sqlite/open.hpp"
+#include "store/sqlite/reader_pool.hpp"
+#include "store/sqlite/records.hpp"
+#include "store/store.hpp"
+
+namespace svm::store {
+
+namespace {
+
+// As in the schema: a partial index is used where the condition is the same, word for word.
+#define SVM_LIVE "state IN ('creating', 'running', 'destroying')"
+
+constexpr const char* kInsert =
+    "INSERT INTO sandboxes (" SVM_SANDBOX_COLUMNS ") "
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING";
+// The numbers are those of SVM_SANDBOX_COLUMNS; 22 is the state it must have.
+constexpr const char* kUpdate =
+    "UPDATE sandboxes SET state=?2, provider=?3, image=?4, memory_bytes=?5, disk_bytes=?6, milli_cpus=?7, pids=?8, profile=?9, "
+    "user=?10, network=?11, owner_id=?12, tenant_id=?13, metadata=?14, expires_ms=?17, destroyed_ms=?18, enforced=?19, "
+    "unenforced=?20, reason=?21 WHERE id=?1 AND state=?22 RETURNING id_base";
+constexpr const char* kGet = "SELECT " SVM_SANDBOX_COLUMNS " FROM sandboxes WHERE id=?";
+constexpr const char* kSeqOf = "SELECT seq FROM sandboxes WHERE id=?";
+constexpr const char* kList =
+    "SELECT " SVM_SANDBOX_COLUMNS " FROM sandboxes INDEXED BY sandboxes_live WHERE " SVM_LIVE
+    " AND seq < ? ORDER BY seq DESC LIMIT ?";
+constexpr const char* kCountLive = "SELECT count(*) FROM sandboxes INDEXED BY sandboxes_live WHERE " SVM_LIVE;
+constexpr const char* kRanges =
+    "SELECT id_base FROM sandboxes INDEXED BY sandboxes_id_range WHERE " SVM_LIVE
+    " AND id_base <> 0 AND id_base > ? ORDER BY id_base";
+constexpr const char* kPrune =
+    "DELETE FROM sandboxes WHERE seq IN (SELECT seq FROM sandboxes WHERE state = 'destroyed' AND destroyed_ms < ? "
+    "ORDER BY destroyed_ms LIMIT ?)";
+constexpr const char* kInstance = "SELECT instance_id FROM instance";
+constexpr const char* kAppendAudit = "INSERT INTO audit (" SVM_AUDIT_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)";
+constexpr const char* kAudit = "SELECT " SVM_AUDIT_COLUMNS " FROM audit WHERE seq > ? ORDER BY seq LIMIT ?";
+constexpr const char* kLastAudit = "SELECT coalesce(max(seq), 0) FROM audit";
+
+bool is_full(const Error& error) {
+  const std::string full = std::to_string(SQLITE_FULL);
+  return std::any_of(error.facts().begin(), error.facts().end(),
+                     [&](const auto& fact) { return fact.first == "sqlite" && fact.second == full; });
+}
+
+/// The commit inside waits for the disk, with everything committed before.
+class FullSync {
+ public:
+  FullSync(Connection& connection, bool on) : connection_(connection), on_(on) {
+    if (on_) connection_.exec("PRAGMA synchronous=FULL");
+  }
+  ~FullSync() {
+    // Cannot fail for lack of anything but memory, and then the next commits are only slower.
+    if (on_) sqlite3_exec(connection_.get(), "PRAGMA synchronous=NORMAL", nullptr, nullptr, nullptr);
+  }
+  FullSync(const FullSync&) = delete;
+  FullSync& operator=(const FullSync&) = delete;
+
+ private:
+  Connection& connection_;
+  bool on_;
+};
+
+class SqliteStore final : public Store {
+ public:
+  explicit SqliteStore(std::unique_ptr<Connection> memory) : writer_(std::move(memory)) { load(*writer_); }
+
+  SqliteStore(Opened opened, bool read_only)
+      : pool_(std::make_unique<ReaderPool>(std::move(opened.reader_name), opened.reader_flags)) {
+    load(*opened.connection);
+    if (read_only) pool_->add(std::move(opened.connection));
+    else writer_ = std::move(opened.connection);
+  }
+
+  const std::string& instance_id() const noexcept override { return instance_id_; }
+
+  void insert(model::SandboxRecord& record, const Reserve& reserve) override {
+    model::SandboxRecord row = record;
+    row.state = model::State::creating;
+    const SandboxBlobs blobs(row);
+    write([&](Connection& connection) {
+      if (live_ >= reserve.max_live) {
+        throw Error(Code::limit, "there are " + std::to_string(live_) + " sandboxes, the limit is " + std::to_string(reserve.max_live))
+            .with("field", "max_sandboxes").with("limit", static_cast<long long>(reserve.max_live));
+      }
+      Transaction transaction(connection);
+      row.id_base = reserve.ranges ? lowest_free_range(connection, reserve) : 0;
+      const Use insert = connection.prepared(kInsert);
+      bind_sandbox(*insert, row, blobs);
+      insert->step();
+      if (sqlite3_changes(connection.get()) == 0) throw Error(Code::conflict, "sandbox " + row.id + " exists already");
+      transaction.commit();
+      ++live_;
+      if (row.id_base != 0) taken_below_ = row.id_base + kIdsPerRange;
+    });
+    record.state = row.state;
+    record.id_base = row.id_base;
+  }
+
+  bool update(const model::SandboxRecord& record, model::State from) override {
+    const SandboxBlobs blobs(record);
+    bool found = false;
+    write([&](Connection& connection) {
+      Transaction transaction(connection);
+      uint32_t id_base = 0;
+      {
+        const Use update = connection.prepared(kUpdate);
+        bind_sandbox(*update, record, blobs);
+        update->bind_text(stored_state(from));
+        found = update->step();
+        if (found) {
+          id_base = static_cast<uint32_t>(update->integer());
+          update->step();  // to its end, or the commit would find it unfinished
+        }
+      }
+      if (!found) return;
+      transaction.commit();
+      const bool was_live = is_live(from), now_live = is_live(record.state);
+      if (was_live && !now_live) {
+        --live_;
+        if (id_base != 0) taken_below_ = std::min<uint64_t>(taken_below_, id_base);
+      } else if (!was_live && now_live) {
+        ++live_;
+      }
+    });
+    return found;
+  }
+
+  std::optional<model::SandboxRecord> get(std::string_view id) const override {
+    return read([&](Connection& connection) -> std::optional<model::SandboxRecord> {
+      const Use get = connection.prepared(kGet);
+      get->bind_text(id);
+      if (!get->step()) return std::nullopt;
+      return read_sandbox(*get);
+    });
+  }
+
+  std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) const override {
+    if (limit == 0) throw Error(Code::invalid, "limit must be positive").with("field", "limit");
+    return read([&](Connection& connection) {
+      int64_t before = INT64_MAX;
+      if (!after.empty()) {
+        const Use seq = connection.prepared(kSeqOf);
+        seq->bind_text(after);
+        if (!seq->step()) throw Error(Code::invalid, "after names no sandbox").with("field", "after");
+        before = seq->integer();
+      }
+      std::vector<model::SandboxRecord> rows;
+      const Use list = connection.prepared(kList);
+      list->bind(before).bind(limit);
+      while (list->step()) rows.push_back(read_sandbox(*list));
+      return rows;
+    });
+  }
+
+  uint32_t live_count() const override {
+    return read([](Connection& connection) { return count_live(connection); });
+  }
+
+  uint32_t prune(int64_t destroyed_before_ms) override {
+    uint32_t removed = 0;
+    write([&](Connection& connection) {
+      Transaction transaction(connection);
+      {
+        const Use prune = connection.prepared(kPrune);
+        prune->bind(destroyed_before_ms).bind(kMaxPrune);
+        prune->step();
+      }
+      removed = static_cast<uint32_t>(sqlite3_changes(connection.get()));
+      transaction.commit();
+    });
+    return removed;
+  }
+
+  void append_audit(std::vector<model::AuditRow>& rows, bool durable) override {
+    if (rows.empty()) return;
+    write([&](Connection& connection) {
+      const FullSync full(connection, durable);
+      Transaction transaction(connection);
+      int64_t seq = last_audit_seq_;
+      for (const model::AuditRow& row : rows) {
+        const Use append = connection.prepared(kAppendAudit);
+        bind_audit(*append, ++seq, row);
+        append->step();
+      }
+      transaction.commit();
+      for (model::AuditRow& row : rows) row.seq = ++last_audit_seq_;
+    });
+  }
+
+  std::vector<model::AuditRow> audit(int64_t after_seq, uint32_t limit) const override {
+    return read([&](Connection& connection) {
+      std::vector<model::AuditRow> rows;
+      const Use audit = connection.prepared(kAudit);
+      audit->bind(after_seq).bind(limit);
+      while (audit->step()) rows.push_back(read_audit(*audit));
+      return rows;
+    });
+  }
+
+  int64_t last_audit_seq() const override {
+    return read([](Connection& connection) {
+      const Use last = connection.prepared(kLastAudit);
+      last->step();
+      return last->integer();
+    });
+  }
+
+ private:
+  static uint32_t count_live(Connection& connection) {
+    const Use count = connection.prepared(kCountLive);
+    count->step();
+    return static_cast<uint32_t>(count->integer());
+  }
+
+  void load(Connection& connection) {
+    const Use instance = connection.prepared(kInstance);
+    if (!instance->step()) throw Error(Code::io, "store: the database has no instance id");
+    instance_id_ = instance->bytes();
+    const Use last = connection.prepared(kLastAudit);
+    last->step();
+    last_audit_seq_ = last->integer();
+    live_ = count_live(connection);
+  }
+
+  /// Everything in [range_first, taken_below_) is taken, so that with n live sandboxes the search does not pass all n of them.
+  uint32_t lowest_free_range(Connection& connection, const Reserve& reserve) {
+    if (reserve.range_first != searched_first_) {
+      searched_first_ = reserve.range_first;
+      taken_below_ = reserve.range_first;
+    }
+    uint64_t candidate = std::max<uint64_t>(reserve.range_first, taken_below_);
+    const Use taken = connection.prepared(kRanges);
+    // Also one that begins below the candidate and reaches into it: another range_first may have been in use before.
+    taken->bind(static_cast<int64_t>(candidate) - kIdsPerRange);
+    while (taken->step()) {
+      const auto base = static_cast<uint64_t>(taken->integer());
+      if (base >= candidate + kIdsPerRange) break;
+      candidate = std::max(candidate, base + kIdsPerRange);
+    }
+    if (candidate + kIdsPerRange > reserve.range_end) {
+      throw Error(Code::limit, "every host id range is taken").with("field", "id_ranges");
+    }
+    return static_cast<uint32_t>(candidate);
+  }
+
+  template <class Function>
+  void write(Function function) {
+    if (!writer_) throw Error(Code::unsupported, "the store was opened read-only");
+    const std::lock_guard lock(mutex_);
+    try {
+      function(*writer_);
+    } catch (const Error& error) {
+      if (!is_full(error)) throw;
+      // The log may be what fills the disk. Written back and begun anew, it has room for the row, so that a sandbox can be recorded
+      // as destroyed on a full disk.
+      sqlite3_wal_checkpoint_v2(writer_->get(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+      function(*writer_);
+    }
+  }
+
+  template <class Function>
+  std::invoke_result_t<Function, Connection&> read(Function function) const {
+    if (!pool_) {  // in memory there is one connection
+      const std::lock_guard lock(mutex_);
+      return function(*writer_);
+    }
+    const ReaderPool::Lease reader = pool_->take();
+    return function(*reader);
+  }
+
+  std::string instance_id_;
+  mutable std::mutex mutex_;             // the writer and what follows
+  std::unique_ptr<Connection> writer_;   // none when read-only
+  std::unique_ptr<ReaderPool> pool_;     // none in memory; closed before the writer, whose close checkpoints
+  // What the rows say, kept because this is their only writer: counting them on every spawn would grow with their number.
+  uint32_t live_ = 0;
+  int64_t last_audit_seq_ = 0;
+  uint32_t searched_first_ = 0;
+  uint64_t taken_below_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Store> open_sqlite(const std::string& directory, bool read_only) {
+  return std::make_unique<SqliteStore>(open_database(directory, read_only, schema_steps()), read_only);
+}
+
+std::unique_ptr<Store> open_sqlite_memory() { return std::make_unique<SqliteStore>(open_memory_database(schema_steps())); }
+
+}  // namespace svm::store

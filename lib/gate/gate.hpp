@@ -1,15 +1,13 @@
 // The one way to the manager. Every operation, typed or JSON, passes the same stages in the same order; `kStages` is that order.
 #pragma once
 #include <array>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "channel/channel.hpp"
 #include "manager/manager.hpp"
+#include "model/fields.hpp"
 #include "ops/operations.hpp"
 
 namespace svm::gate {
@@ -17,9 +15,10 @@ namespace svm::gate {
 /// The stages a call passes. Those whose subject does not exist yet (rates, policy, quota) are not here until it does.
 inline constexpr std::array<std::string_view, 7> kStages = {"scope", "decode", "object", "resolve", "reserve", "run", "audit"};
 
-using Pairs = std::vector<std::pair<std::string_view, std::string_view>>;  // path and query parameters
+using Pairs = model::Pairs;  // path and query parameters
 
-/// Thread-safe; stateless but for what it was given. Functions throw Error; a denial is audited like a success.
+/// Thread-safe; stateless but for what it was given. Functions throw Error; a denial is audited like a success. The manager must outlive
+/// the gate and every stream that came from it. A caller without scopes may do nothing, also a local one: sessions give "*" to theirs.
 class Gate {
  public:
   explicit Gate(manager::Manager& manager) noexcept : manager_(manager) {}

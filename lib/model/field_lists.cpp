@@ -104,6 +104,8 @@ void check_spawn(const void* object) {
 
 constexpr Field kIdFields[] = {id_field<&SandboxIdRequest::id>()};
 
+constexpr Field kDestroyFields[] = {id_field<&DestroyRequest::id>()};
+
 constexpr Field kListFields[] = {
     field<K::integer, &ListRequest::limit>("limit", "Most sandboxes to answer.").range(1, kMaxListLimit).or_zero("1000"),
     field<K::text, &ListRequest::after>("after", "Only sandboxes older than this id: the next page.").size(0, kMaxIdBytes).as(Format::line),
@@ -309,6 +311,7 @@ const T kDefaults{};
 SVM_FIELDS(Mount, kMountFields, false)
 SVM_FIELDS(SpawnRequest, kSpawnFields, false, &check_spawn)
 SVM_FIELDS(SandboxIdRequest, kIdFields, false)
+SVM_FIELDS(DestroyRequest, kDestroyFields, false)
 SVM_FIELDS(ListRequest, kListFields, false)
 SVM_FIELDS(ExtendRequest, kExtendFields, false)
 SVM_FIELDS(ExecRequest, kExecFields, false, &check_exec)

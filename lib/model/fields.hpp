@@ -124,7 +124,7 @@ template <class T>
 const Fields& fields_of();
 
 #define SVM_MODEL_REQUESTS(X)                                                                                                          \
-  X(SpawnRequest) X(SandboxIdRequest) X(ListRequest) X(ExtendRequest) X(ExecRequest) X(FileReadRequest) X(FileWriteRequest)            \
+  X(SpawnRequest) X(SandboxIdRequest) X(DestroyRequest) X(ListRequest) X(ExtendRequest) X(ExecRequest) X(FileReadRequest) X(FileWriteRequest)            \
   X(FileUploadRequest) X(FileListRequest) X(FileStatRequest) X(FileGlobRequest) X(FileMoveRequest) X(FileChmodRequest)                 \
   X(FileMkdirRequest) X(FileRemoveRequest)
 #define SVM_MODEL_ANSWERS(X) X(SandboxInfo) X(SandboxList) X(Status) X(ExecResponse) X(FileInfo) X(FileList) X(PathList)

@@ -1,0 +1,42 @@
+#include "gate/audited_stream.hpp"
+
+#include "core/error.hpp"
+#include "gate/handlers.hpp"
+
+namespace svm::gate {
+
+AuditedStream::AuditedStream(std::shared_ptr<channel::Stream> stream, audit::Log& log, model::AuditRow outcome, bool is_exec)
+    : stream_(std::move(stream)), log_(log), outcome_(std::move(outcome)), is_exec_(is_exec) {}
+
+AuditedStream::~AuditedStream() {
+  stream_.reset();  // cancels what still runs, before the log says so
+  if (recorded_) return;
+  try {
+    outcome_.outcome = code_name(Code::cancelled);
+    log_.append(std::move(outcome_));
+  } catch (const std::exception&) {
+    // A destructor has nobody to tell. The intent without an outcome remains, and the log, once it cannot write, refuses every
+    // further act.
+  }
+}
+
+channel::Stream::Next AuditedStream::next(int64_t timeout_ms, channel::Piece& out) {
+  const Next next = stream_->next(timeout_ms, out);
+  if (next == Next::end && !recorded_) record();
+  return next;
+}
+
+void AuditedStream::record() {
+  recorded_ = true;
+  const protocol::Result* result = stream_->result();
+  const Code code = result ? result->code : Code::internal;
+  outcome_.outcome = code_name(code);
+  protocol::ExecResult exec;
+  if (code != Code::ok)
+    outcome_.detail = result ? result->message : "";
+  else if (is_exec_ && protocol::decode(result->body, exec))
+    outcome_.detail = exec_summary(exec_reason_name(exec.reason), exec.exit_code);
+  log_.append(std::move(outcome_));
+}
+
+}  // namespace svm::gate

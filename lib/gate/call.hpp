@@ -1,0 +1,168 @@
+// One call on its way through the stages. Internal to lib/gate.
+#pragma once
+#include <algorithm>
+#include <exception>
+#include <optional>
+
+#include "core/error.hpp"
+#include "core/id.hpp"
+#include "gate/audited_stream.hpp"
+#include "gate/gate.hpp"
+#include "gate/handlers.hpp"
+#include "gate/trace.hpp"
+#include "model/fields.hpp"
+
+namespace svm::gate {
+
+inline constexpr std::string_view kSandboxPrefix = "sb-";
+
+/// Operations that act on the world write an intent row before and an outcome row after. Reads of our own records do not: the answer is
+/// what the store already says, and two commits for each of thousands of list calls would buy nothing; their failures leave one row.
+constexpr bool acts(const ops::Row& row) { return row.effect == ops::Effect::write || row.scope != ops::Scope::sandbox_read; }
+
+template <class O>
+class Call {
+ public:
+  using Request = typename O::Request;
+
+  Call(manager::Manager& manager, const model::Identity& caller, Request request) : act_{manager, caller}, request_(std::move(request)) {}
+  Call(manager::Manager& manager, const model::Identity& caller, const Pairs& pairs, std::string_view body)
+      : act_{manager, caller}, pairs_(&pairs), body_(body) {}
+
+  /// Every stage in its order; the last one, audit, also when an earlier one failed.
+  AnswerOf<O> pass() {
+    try {
+      for (at_ = 0; at_ < kAudit; ++at_) {
+        trace_stage(O::row.name, kStages[at_]);
+        (this->*kSteps[at_])();
+      }
+    } catch (const Error& error) {
+      fail(error.code(), error.message());
+    } catch (const std::exception&) {
+      // Its text may be anything; the log gets the code alone.
+      fail(Code::internal, "");
+    }
+    trace_stage(O::row.name, kStages[kAudit]);
+    (this->*kSteps[kAudit])();
+    if (failure_) std::rethrow_exception(failure_);
+    return std::move(*answer_);
+  }
+
+ private:
+  void scope() {
+    const std::string_view needed = ops::scope_name(O::row.scope);
+    for (const std::string& scope : act_.caller.scopes)
+      if (scope == "*" || scope == needed) return;
+    throw Error(Code::forbidden, std::string(O::row.name) + " needs the scope " + std::string(needed)).with("scope", std::string(needed));
+  }
+
+  // A typed request meets the same bounds as one that was JSON.
+  void decode() {
+    if (pairs_)
+      request_ = model::decode<Request>(*pairs_, body_);
+    else
+      model::validate(request_);
+  }
+
+  void object() {
+    if constexpr (O::row.object == ops::ObjectRule::sandbox) {
+      if (!is_random_id(kSandboxPrefix, request_.id)) throw sandbox_not_found();
+      object_ = request_.id;
+      act_.object = act_.manager.get(request_.id);
+      if (!may_see(act_.caller, act_.object)) throw sandbox_not_found();
+    }
+  }
+
+  void resolve() {
+    plan_ = Handler<O>::resolve(act_, request_);
+    if constexpr (std::is_same_v<typename Handler<O>::Plan, manager::ResolvedSpawn>) object_ = plan_.record.id;
+  }
+
+  // From here on the act is on record even if the process dies in the middle of it; when it cannot be recorded it does not happen.
+  // Quota belongs here too: the manager reserves it in the transaction that writes a sandbox's record.
+  void reserve() {
+    if constexpr (acts(O::row)) {
+      model::AuditRow intent = row("intent");
+      intent.detail = model::redact(request_);
+      intent_seq_ = act_.manager.audit().append(std::move(intent));
+    }
+  }
+
+  void run() { answer_.emplace(Handler<O>::run(act_, request_, plan_)); }
+
+  void audit() {
+    if (!failure_ && !acts(O::row)) return;
+    model::AuditRow outcome = row(failure_ && at_ < kRun ? "denied" : "outcome");
+    outcome.intent_seq = intent_seq_;
+    if constexpr (kIsStream<O>) {
+      if (!failure_) {
+        answer_ = std::make_shared<AuditedStream>(std::move(*answer_), act_.manager.audit(), std::move(outcome), O::row.scope == ops::Scope::exec);
+        return;
+      }
+    }
+    outcome.outcome = code_name(code_);
+    outcome.detail = message_;
+    if constexpr (std::is_same_v<AnswerOf<O>, model::ExecResponse>)
+      if (!failure_) outcome.detail = exec_summary(answer_->reason, answer_->exit_code);
+    try {
+      act_.manager.audit().append(std::move(outcome));
+    } catch (Error& error) {
+      // The call's own failure says more. An act that succeeded unrecorded is reported, with what it acted on: the caller must know
+      // that it happened.
+      if (failure_) return;
+      error.prefix(std::string(O::row.name) + " was done, but its outcome could not be recorded");
+      throw std::move(error).with("object", object_);
+    }
+  }
+
+  using Step = void (Call::*)();
+  static constexpr std::array<Step, kStages.size()> kSteps = {&Call::scope, &Call::decode, &Call::object, &Call::resolve, &Call::reserve, &Call::run,
+                                                              &Call::audit};
+  static constexpr size_t kRun = 5, kAudit = 6;
+  static_assert(kStages[kRun] == "run" && kStages[kAudit] == "audit" && kAudit + 1 == kStages.size());
+
+  void fail(Code code, std::string message) {
+    failure_ = std::current_exception();
+    code_ = code;
+    message_ = std::move(message);
+  }
+
+  model::AuditRow row(std::string_view phase) const {
+    model::AuditRow row;
+    row.actor = act_.caller.actor;
+    row.tenant = act_.caller.tenant;
+    row.source = act_.caller.source;
+    row.request_id = act_.caller.request_id;
+    row.action = O::row.verb;
+    row.object = object_.empty() ? claimed_object() : object_;
+    row.phase = phase;
+    return row;
+  }
+
+  // Which sandbox a call that was denied early wanted: only what has the form of an id may enter the log.
+  std::string claimed_object() const {
+    if constexpr (O::row.object == ops::ObjectRule::sandbox) {
+      std::string_view id = request_.id;
+      if (pairs_ && id.empty())
+        for (const auto& [name, value] : *pairs_)
+          if (name == "id") id = value;
+      if (is_random_id(kSandboxPrefix, id)) return std::string(id);
+    }
+    return "";
+  }
+
+  Act act_;
+  const Pairs* pairs_ = nullptr;  // nullptr: the request came typed
+  std::string_view body_;
+  Request request_{};
+  typename Handler<O>::Plan plan_{};
+  std::optional<AnswerOf<O>> answer_;
+  std::string object_;
+  int64_t intent_seq_ = 0;
+  size_t at_ = 0;
+  std::exception_ptr failure_;
+  Code code_ = Code::ok;
+  std::string message_;
+};
+
+}  // namespace svm::gate

@@ -1,0 +1,90 @@
+#include "core/error.hpp"
+#include "gate/handlers.hpp"
+#include "model/fields.hpp"
+#include "model/limits.hpp"
+#include "protocol/launch.hpp"
+
+namespace svm::gate {
+namespace {
+
+// What the model accepts the agent accepts: the two sets of limits are the same.
+static_assert(model::kMaxArgumentBytes + 1 == protocol::kMaxArgBytes);
+static_assert(model::kMaxArgs + 1 == protocol::kMaxArgs);
+static_assert(model::kMaxEnv == protocol::kMaxEnv);
+static_assert(model::kMaxExecBytes == protocol::kMaxExecBytes);
+static_assert(model::kMaxNameBytes == protocol::kMaxUserBytes);
+static_assert(model::kMaxPathBytes == protocol::kMaxPathBytes);
+static_assert(model::kMaxMounts == protocol::kMaxMounts);
+
+// Moves out of `request` what only the agent needs.
+protocol::ExecRequest to_protocol(const model::ExecRequest& request) {
+  protocol::ExecRequest exec;
+  if (request.mode == "argv") {
+    exec.argv.reserve(request.args.size() + 1);
+    exec.argv.push_back(request.command);
+    exec.argv.insert(exec.argv.end(), request.args.begin(), request.args.end());
+  } else {
+    exec.shell = model::shell_join(request.command, request.args);
+  }
+  exec.env.assign(request.env.begin(), request.env.end());
+  exec.cwd = request.workdir;
+  exec.user = request.user;
+  exec.use_stdin = request.use_stdin || !request.stdin_data.empty();
+  exec.merge = request.merge;
+  exec.timeout_ms = static_cast<uint64_t>(request.timeout_ms);
+  exec.output_limit = request.output_limit;
+  return exec;
+}
+
+}  // namespace
+
+std::string_view exec_reason_name(protocol::ExecReason reason) noexcept {
+  switch (reason) {
+    case protocol::ExecReason::exited: return "exited";
+    case protocol::ExecReason::signalled: return "signalled";
+    case protocol::ExecReason::timeout: return "timeout";
+    case protocol::ExecReason::oom: return "oom";
+    case protocol::ExecReason::output_limit: return "output_limit";
+    case protocol::ExecReason::cancelled: return "cancelled";
+  }
+  return "unknown";
+}
+
+std::string exec_summary(std::string_view reason, int32_t exit_code) { return std::string(reason) + ' ' + std::to_string(exit_code); }
+
+Message Handler<ops::ExecRun>::resolve(Act&, model::ExecRequest& request) {
+  if (request.use_stdin) model::refuse_field("use_stdin", "is for exec.start; give stdin here");
+  if (request.output_limit == 0) request.output_limit = model::kDefaultUnaryOutput;
+  if (request.output_limit > model::kMaxUnaryOutput)
+    model::refuse_field("output_limit", "must be at most " + std::to_string(model::kMaxUnaryOutput) + " for an answer in one piece", model::kMaxUnaryOutput);
+  return message(protocol::Op::exec, to_protocol(request));
+}
+
+model::ExecResponse Handler<ops::ExecRun>::run(Act& act, model::ExecRequest& request, Message& plan) {
+  // The agent keeps the timeout and the limit; these bounds are for one that does not.
+  const Bounds bounds{static_cast<size_t>(request.output_limit) + protocol::kWindow, request.timeout_ms > 0 ? request.timeout_ms + kTimeoutGraceMs : -1, -1};
+  Answer answer = exchange(*act.manager.session(request.id), std::move(plan), request.stdin_data, false, bounds);
+  protocol::ExecResult result;
+  if (!protocol::decode(answer.body, result)) malformed_answer();
+  model::ExecResponse response;
+  response.exit_code = result.exit_code;
+  response.signal = result.signal;
+  response.out = std::move(answer.out);
+  response.err = std::move(answer.err);
+  response.reason = exec_reason_name(result.reason);
+  response.wall_us = static_cast<int64_t>(result.wall_us);
+  response.cpu_us = static_cast<int64_t>(result.cpu_us);
+  response.memory_peak = result.memory_peak;
+  return response;
+}
+
+Message Handler<ops::ExecStart>::resolve(Act&, model::ExecRequest& request) {
+  if (!request.stdin_data.empty()) model::refuse_field("stdin", "is for exec.run; set use_stdin and write to the stream here");
+  return message(protocol::Op::exec, to_protocol(request));
+}
+
+std::shared_ptr<channel::Stream> Handler<ops::ExecStart>::run(Act& act, model::ExecRequest& request, Message& plan) {
+  return act.manager.session(request.id)->request(plan.op, std::move(plan.payload));
+}
+
+}  // namespace svm::gate

@@ -1,0 +1,144 @@
+#include "core/error.hpp"
+#include "gate/handlers.hpp"
+#include "model/limits.hpp"
+
+namespace svm::gate {
+namespace {
+
+constexpr size_t kMaxEntryBytes = 64u << 20;  // of a whole listing, encoded
+
+uint32_t write_flags(bool parents, bool exclusive, bool append) {
+  return (parents ? protocol::kWriteParents : 0u) | (exclusive ? protocol::kWriteExclusive : 0u) | (append ? protocol::kWriteAppend : 0u);
+}
+
+std::string_view type_name(protocol::FileType type) {
+  switch (type) {
+    case protocol::FileType::regular: return "file";
+    case protocol::FileType::directory: return "directory";
+    case protocol::FileType::symlink: return "symlink";
+    case protocol::FileType::fifo: return "fifo";
+    case protocol::FileType::socket: return "socket";
+    case protocol::FileType::character: return "character";
+    case protocol::FileType::block: return "block";
+    case protocol::FileType::other: break;
+  }
+  return "other";
+}
+
+model::FileInfo to_model(std::string path, const protocol::FileInfo& info) {
+  model::FileInfo file;
+  file.path = std::move(path);
+  file.size = info.size;
+  file.inode = info.inode;
+  file.nlink = info.nlink;
+  file.mode = info.mode;
+  file.uid = info.uid;
+  file.gid = info.gid;
+  file.type = type_name(info.type);
+  file.mtime_ns = info.mtime_ns;
+  return file;
+}
+
+template <class R>
+Answer ask(Act& act, const R& request, Message& plan) {
+  return exchange(*act.manager.session(request.id), std::move(plan), {}, false, {kMaxEntryBytes, -1, kFileIdleMs});
+}
+
+std::vector<protocol::Entry> ask_entries(Act& act, const std::string& id, Message& plan, uint32_t limit) {
+  const Answer answer = exchange(*act.manager.session(id), std::move(plan), {}, false, {kMaxEntryBytes, -1, kFileIdleMs});
+  std::vector<protocol::Entry> entries;
+  if (!protocol::decode_entries(answer.entries, entries) || entries.size() > limit) malformed_answer();
+  return entries;
+}
+
+template <class R>
+std::shared_ptr<channel::Stream> open(Act& act, const R& request, Message& plan) {
+  return act.manager.session(request.id)->request(plan.op, std::move(plan.payload));
+}
+
+}  // namespace
+
+Message Handler<ops::FileRead>::resolve(Act&, model::FileReadRequest& request) {
+  return message(protocol::Op::read, protocol::ReadRequest{request.path, request.offset, request.length, request.user});
+}
+std::shared_ptr<channel::Stream> Handler<ops::FileRead>::run(Act& act, model::FileReadRequest& request, Message& plan) { return open(act, request, plan); }
+
+Message Handler<ops::FileWrite>::resolve(Act&, model::FileWriteRequest& request) {
+  return message(protocol::Op::write, protocol::WriteRequest{request.path, request.mode, write_flags(request.parents, request.exclusive, request.append), request.user});
+}
+model::Status Handler<ops::FileWrite>::run(Act& act, model::FileWriteRequest& request, Message& plan) {
+  exchange(*act.manager.session(request.id), std::move(plan), request.content, true, {0, -1, kFileIdleMs});
+  return {"written"};
+}
+
+Message Handler<ops::FileUpload>::resolve(Act&, model::FileUploadRequest& request) {
+  return message(protocol::Op::write, protocol::WriteRequest{request.path, request.mode, write_flags(request.parents, request.exclusive, false), request.user});
+}
+std::shared_ptr<channel::Stream> Handler<ops::FileUpload>::run(Act& act, model::FileUploadRequest& request, Message& plan) { return open(act, request, plan); }
+
+Message Handler<ops::FileList>::resolve(Act&, model::FileListRequest& request) {
+  if (request.path.empty()) request.path = "/";
+  if (request.limit == 0) request.limit = model::kDefaultEntries;
+  return message(protocol::Op::list, protocol::ListRequest{request.path, request.limit, request.user});
+}
+model::FileList Handler<ops::FileList>::run(Act& act, model::FileListRequest& request, Message& plan) {
+  std::string directory = request.path;
+  while (!directory.empty() && directory.back() == '/') directory.pop_back();
+  model::FileList list;
+  for (const protocol::Entry& entry : ask_entries(act, request.id, plan, request.limit)) list.items.push_back(to_model(directory + '/' + entry.name, entry.info));
+  return list;
+}
+
+Message Handler<ops::FileStat>::resolve(Act&, model::FileStatRequest& request) {
+  return message(protocol::Op::stat, protocol::StatRequest{request.path, request.follow, request.user});
+}
+model::FileInfo Handler<ops::FileStat>::run(Act& act, model::FileStatRequest& request, Message& plan) {
+  const Answer answer = ask(act, request, plan);
+  protocol::FileInfo info;
+  if (!protocol::decode(answer.body, info)) malformed_answer();
+  return to_model(request.path, info);
+}
+
+Message Handler<ops::FileGlob>::resolve(Act&, model::FileGlobRequest& request) {
+  if (request.limit == 0) request.limit = model::kDefaultEntries;
+  return message(protocol::Op::glob, protocol::GlobRequest{request.pattern, request.limit, request.user});
+}
+model::PathList Handler<ops::FileGlob>::run(Act& act, model::FileGlobRequest& request, Message& plan) {
+  model::PathList list;
+  for (protocol::Entry& entry : ask_entries(act, request.id, plan, request.limit)) list.paths.push_back(std::move(entry.name));
+  return list;
+}
+
+Message Handler<ops::FileMove>::resolve(Act&, model::FileMoveRequest& request) {
+  return message(protocol::Op::move, protocol::MoveRequest{request.old_path, request.new_path, request.replace, request.user});
+}
+model::Status Handler<ops::FileMove>::run(Act& act, model::FileMoveRequest& request, Message& plan) {
+  ask(act, request, plan);
+  return {"moved"};
+}
+
+Message Handler<ops::FileChmod>::resolve(Act&, model::FileChmodRequest& request) {
+  return message(protocol::Op::chmod, protocol::ChmodRequest{request.path, request.mode, request.user});
+}
+model::Status Handler<ops::FileChmod>::run(Act& act, model::FileChmodRequest& request, Message& plan) {
+  ask(act, request, plan);
+  return {"chmod applied"};
+}
+
+Message Handler<ops::FileMkdir>::resolve(Act&, model::FileMkdirRequest& request) {
+  return message(protocol::Op::mkdir, protocol::MkdirRequest{request.path, request.mode, request.parents, request.user});
+}
+model::Status Handler<ops::FileMkdir>::run(Act& act, model::FileMkdirRequest& request, Message& plan) {
+  ask(act, request, plan);
+  return {"created"};
+}
+
+Message Handler<ops::FileRemove>::resolve(Act&, model::FileRemoveRequest& request) {
+  return message(protocol::Op::remove, protocol::RemoveRequest{request.path, request.recursive, request.user});
+}
+model::Status Handler<ops::FileRemove>::run(Act& act, model::FileRemoveRequest& request, Message& plan) {
+  ask(act, request, plan);
+  return {"deleted"};
+}
+
+}  // namespace svm::gate

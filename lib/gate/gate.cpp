@@ -1,0 +1,78 @@
+#include "gate/gate.hpp"
+
+#include "gate/call.hpp"
+
+namespace svm::gate {
+namespace {
+
+// Calls visit.operator()<O>() for the operation of that name. Error not_found when there is none.
+template <class Visit, class... O>
+auto find_operation(std::string_view name, Visit visit, std::tuple<O...>*) {
+  decltype((visit.template operator()<O>(), ...)) found;
+  if (((O::row.name == name && (found = visit.template operator()<O>(), true)) || ...)) return found;
+  // The name is the caller's text: it is repeated only where it could be an operation's.
+  Error error(Code::not_found, "no such operation");
+  const bool plain = name.size() <= 64 && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz._") == name.npos;
+  throw std::move(error).with("operation", plain ? std::string(name) : "");
+}
+
+Error wrong_shape(const ops::Row& row) {
+  const std::string_view what = row.shape == ops::Shape::stream ? " answers with a stream" : " does not answer with a stream";
+  return Error(Code::invalid, std::string(row.name) + std::string(what)).with("operation", std::string(row.name));
+}
+
+ops::All* const kAll = nullptr;
+
+}  // namespace
+
+template <class O>
+typename O::Response Gate::run(const model::Identity& caller, typename O::Request request) {
+  static_assert(!kIsStream<O>, "this operation is started, not run");
+  return Call<O>(manager_, caller, std::move(request)).pass();
+}
+
+template <class O>
+std::shared_ptr<channel::Stream> Gate::start(const model::Identity& caller, typename O::Request request) {
+  static_assert(kIsStream<O>, "this operation is run, not started");
+  return Call<O>(manager_, caller, std::move(request)).pass();
+}
+
+std::string Gate::call(const model::Identity& caller, std::string_view operation, const Pairs& pairs, std::string_view body) {
+  return find_operation(operation, [&]<class O>() -> std::string {
+    if constexpr (kIsStream<O>)
+      throw wrong_shape(O::row);
+    else
+      return model::encode(Call<O>(manager_, caller, pairs, body).pass());
+  }, kAll);
+}
+
+std::shared_ptr<channel::Stream> Gate::call_stream(const model::Identity& caller, std::string_view operation, const Pairs& pairs, std::string_view body) {
+  return find_operation(operation, [&]<class O>() -> std::shared_ptr<channel::Stream> {
+    if constexpr (kIsStream<O>)
+      return Call<O>(manager_, caller, pairs, body).pass();
+    else
+      throw wrong_shape(O::row);
+  }, kAll);
+}
+
+#define SVM_RUN(O) template ops::O::Response Gate::run<ops::O>(const model::Identity&, ops::O::Request);
+#define SVM_START(O) template std::shared_ptr<channel::Stream> Gate::start<ops::O>(const model::Identity&, ops::O::Request);
+SVM_RUN(SandboxSpawn)
+SVM_RUN(SandboxGet)
+SVM_RUN(SandboxList)
+SVM_RUN(SandboxDestroy)
+SVM_RUN(SandboxExtend)
+SVM_RUN(ExecRun)
+SVM_START(ExecStart)
+SVM_START(FileRead)
+SVM_RUN(FileWrite)
+SVM_START(FileUpload)
+SVM_RUN(FileList)
+SVM_RUN(FileStat)
+SVM_RUN(FileGlob)
+SVM_RUN(FileMove)
+SVM_RUN(FileChmod)
+SVM_RUN(FileMkdir)
+SVM_RUN(FileRemove)
+
+}  // namespace svm::gate

@@ -1,0 +1,70 @@
+// What each operation does once the gate has let it through. Internal to lib/gate: nothing else may include this.
+#pragma once
+#include <memory>
+#include <string>
+#include <type_traits>
+
+#include "channel/channel.hpp"
+#include "gate/exchange.hpp"
+#include "manager/manager.hpp"
+#include "ops/operations.hpp"
+
+namespace svm::gate {
+
+/// What the stages found out about a call.
+struct Act {
+  manager::Manager& manager;
+  const model::Identity& caller;
+  model::SandboxRecord object{};  // ObjectRule::sandbox: the sandbox, which the caller may see
+};
+
+template <class O>
+inline constexpr bool kIsStream = O::row.shape == ops::Shape::stream;
+template <class O>
+using AnswerOf = std::conditional_t<kIsStream<O>, std::shared_ptr<channel::Stream>, typename O::Response>;
+
+/// No primary definition: a row of the operation table without a handler does not compile.
+///   resolve  fills defaults, refuses what this caller may not ask for; nothing has happened yet
+///   run      acts
+template <class O>
+struct Handler;
+
+/// Where there is nothing to resolve.
+struct NoPlan {};
+
+#define SVM_HANDLER(O, PlanType)                                                     \
+  template <>                                                                        \
+  struct Handler<ops::O> {                                                           \
+    using Plan = PlanType;                                                           \
+    static Plan resolve(Act& act, ops::O::Request& request);                         \
+    static AnswerOf<ops::O> run(Act& act, ops::O::Request& request, Plan& plan);     \
+  };
+SVM_HANDLER(SandboxSpawn, manager::ResolvedSpawn)
+SVM_HANDLER(SandboxGet, NoPlan)
+SVM_HANDLER(SandboxList, NoPlan)
+SVM_HANDLER(SandboxDestroy, NoPlan)
+SVM_HANDLER(SandboxExtend, NoPlan)
+SVM_HANDLER(ExecRun, Message)
+SVM_HANDLER(ExecStart, Message)
+SVM_HANDLER(FileRead, Message)
+SVM_HANDLER(FileWrite, Message)
+SVM_HANDLER(FileUpload, Message)
+SVM_HANDLER(FileList, Message)
+SVM_HANDLER(FileStat, Message)
+SVM_HANDLER(FileGlob, Message)
+SVM_HANDLER(FileMove, Message)
+SVM_HANDLER(FileChmod, Message)
+SVM_HANDLER(FileMkdir, Message)
+SVM_HANDLER(FileRemove, Message)
+#undef SVM_HANDLER
+
+/// For the audit row of a command that ended: "exited 0", "timeout 137".
+std::string exec_summary(std::string_view reason, int32_t exit_code);
+std::string_view exec_reason_name(protocol::ExecReason reason) noexcept;
+
+/// Error not_found. One text for unknown, destroyed and another tenant's, so that they cannot be told apart.
+Error sandbox_not_found();
+/// Whether the caller may know of the sandbox.
+bool may_see(const model::Identity& caller, const model::SandboxRecord& record) noexcept;
+
+}  // namespace svm::gate

@@ -36,19 +36,21 @@ class Stream {
   /// The pid that `started` announced; 0 before.
   virtual uint32_t pid() const noexcept = 0;
 
-  /// Queues bytes for the agent; returns how many were taken (0 when no credit came within timeout_ms). After the end of the
-  /// stream, or finish(), throws Error(Code::closed).
+  /// Queues bytes for the agent; returns how many were taken: at least one, unless neither credit nor room came within
+  /// timeout_ms (then 0). After the end of the stream, or finish(), throws Error(Code::closed).
   virtual size_t write(const void* data, size_t size, int64_t timeout_ms) = 0;
-  /// No more bytes from this side.
+  /// No more bytes from this side. Idempotent, and nothing after the end.
   virtual void finish() = 0;
   virtual void cancel() noexcept = 0;
+  /// Throws Error: invalid outside 1 to 64, closed after the end, limit while the agent has stopped reading.
   virtual void send_signal(int signal, bool group) = 0;
 
-  /// Whether next() / write() would do something now. Any thread.
+  /// Whether next() / write() would do something now (report the end included). Any thread.
   virtual bool readable() const noexcept = 0;
   virtual bool writable() const noexcept = 0;
   /// Called (on any thread, without locks held that next or write take) whenever readable() or writable() may have become
-  /// true. One hook at a time; an empty function removes it, and after that returns the old one is not running.
+  /// true; ask both after setting it. Must not throw. One hook at a time; an empty function removes it, and after that returns
+  /// the old one is not running (except when called from that very hook).
   virtual void set_notify(std::function<void()> hook) = 0;
 };
 
@@ -60,13 +62,15 @@ struct Opening {
 
 class Channel {
  public:
-  virtual ~Channel() = default;
+  virtual ~Channel() = default;  // dropping the last reference closes it
   /// Takes the socket, sends Hello. `on_open` runs once on the reactor thread with the first frame, or with neither member
   /// set when the connection ended before it. `on_closed` runs once on the reactor thread after the connection has ended, after on_open.
+  /// The reactor must outlive the connection (that is on_closed, or stop()), not the objects.
   static std::shared_ptr<Channel> create(Reactor& reactor, Fd socket, const protocol::Hello& hello,
                                          std::function<void(const Opening&)> on_open, std::function<void()> on_closed);
 
-  /// Opens a stream; usable at once, also before on_open (requests queue behind Hello). Throws Error: closed after the end,
+  /// Opens a stream; usable at once, also before on_open (requests queue behind Hello). `payload` is what encode() made, which
+  /// begins with `op`. Throws Error: closed after the end,
   /// limit beyond protocol::kMaxStreams open ones, invalid for a payload beyond protocol::kMaxPayload. Never blocks.
   virtual std::shared_ptr<Stream> request(protocol::Op op, std::string payload) = 0;
 

@@ -1,0 +1,102 @@
+// An open instance, and the sessions on it.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "core/fd.hpp"
+#include "core/log.hpp"
+#include "family.hpp"
+#include "gate/gate.hpp"
+#include "guard.hpp"
+#include "pool.hpp"
+
+namespace svm::capi {
+
+class Instance;
+
+/// The right to use the gate. While one exists the manager does, too; close() waits for the last one.
+class Lease {
+ public:
+  Lease(Lease&& other) noexcept = default;
+  Lease& operator=(Lease&&) = delete;
+  ~Lease();
+  gate::Gate& gate() const noexcept;
+
+ private:
+  friend class Instance;
+  explicit Lease(std::shared_ptr<Instance> instance) noexcept : instance_(std::move(instance)) {}
+  std::shared_ptr<Instance> instance_;
+};
+
+class Instance : public Parent, public std::enable_shared_from_this<Instance> {
+ public:
+  /// `log_fd` is what the manager's Log writes to; kept open for as long as the manager lives.
+  Instance(std::unique_ptr<manager::Manager> manager, Fd log_fd, Log log);
+  ~Instance() = default;
+
+  /// Error closed once close() has begun.
+  Lease enter();
+  bool closed() const noexcept;
+  /// See stacyvm_shutdown.
+  void shutdown(int64_t timeout_ms);
+  /// See stacyvm_close.
+  void close() noexcept;
+  Pool& pool() noexcept { return pool_; }
+  void log(LogLevel level, std::string_view text) const noexcept { log_.write(level, text); }
+
+ private:
+  friend class Lease;
+  void leave() noexcept;
+  void release_manager() noexcept;
+
+  mutable std::mutex mutex_;
+  std::condition_variable idle_;
+  bool closed_ = false;
+  bool abandoned_ = false;  // close() has stopped waiting: the last lease releases the manager
+  unsigned leases_ = 0;
+  Fd log_fd_;
+  Log log_;
+  std::unique_ptr<manager::Manager> manager_;
+  std::unique_ptr<gate::Gate> gate_;
+  Pool pool_;
+};
+
+class Session : public Child, public Parent {
+ public:
+  Session(std::shared_ptr<Instance> instance, model::Identity identity) noexcept
+      : instance_(std::move(instance)), identity_(std::move(identity)) {}
+
+  /// Error closed when the session or its instance is.
+  Lease enter();
+  void end() noexcept override;
+  const model::Identity& identity() const noexcept { return identity_; }
+  Instance& instance() const noexcept { return *instance_; }
+  const std::shared_ptr<Instance>& instance_ptr() const noexcept { return instance_; }
+
+ private:
+  const std::shared_ptr<Instance> instance_;
+  const model::Identity identity_;
+  std::atomic<bool> closed_{false};
+};
+
+/// A sandbox as its handle knows it: who asks, and for which one.
+struct Sandbox {
+  std::shared_ptr<Session> session;
+  std::string id;
+};
+
+}  // namespace svm::capi
+
+struct stacyvm_instance : svm::capi::Handle<svm::capi::Instance, 0x6d767373> {
+  using Handle::Handle;
+};
+struct stacyvm_session : svm::capi::Handle<svm::capi::Session, 0x73657373> {
+  using Handle::Handle;
+};
+struct stacyvm_sandbox : svm::capi::Handle<svm::capi::Sandbox, 0x78646e73> {
+  using Handle::Handle;
+};

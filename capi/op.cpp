@@ -1,0 +1,191 @@
+#include "op.hpp"
+
+#include "options.hpp"
+
+namespace svm::capi {
+
+std::shared_ptr<Op> Op::begin(const std::shared_ptr<Session>& session, bool spawns, Work work) {
+  auto op = std::make_shared<Op>(session, spawns);
+  session->adopt(op);
+  try {
+    session->instance().pool().submit([op, work = std::move(work)] { op->run(work); });
+  } catch (...) {
+    session->forget(*op);
+    throw;
+  }
+  return op;
+}
+
+void Op::run(const Work& work) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (done_) return;  // cancelled or closed before it began
+  }
+  Outcome outcome;
+  std::optional<Error> error;
+  try {
+    const Lease lease = session_->enter();
+    outcome = work(lease.gate(), session_->identity());
+  } catch (const Error& e) {
+    error = e;
+  } catch (const std::bad_alloc&) {
+    error.emplace(Code::limit, "out of memory");
+  } catch (const std::exception& e) {
+    error.emplace(Code::internal, e.what());
+  }
+  finish(std::move(outcome), std::move(error));
+}
+
+void Op::finish(Outcome outcome, std::optional<Error> error) {
+  std::string orphan;
+  {
+    const std::lock_guard lock(mutex_);
+    if (done_ || abandoned_) orphan = outcome.sandbox;
+    if (!done_) {
+      outcome_ = std::move(outcome);
+      error_ = std::move(error);
+      done_ = true;
+      wake();
+    }
+  }
+  if (!orphan.empty()) destroy_later(std::move(orphan));
+}
+
+/// Ends an op before its call has: whatever the call brings then has no owner.
+void Op::finish_early(Code code, const char* message) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (done_) return;
+  error_.emplace(code, message);
+  done_ = true;
+  wake();
+}
+
+void Op::cancel() noexcept { finish_early(Code::cancelled, "the call was cancelled"); }
+
+void Op::abandon() noexcept {
+  std::string orphan;
+  {
+    const std::lock_guard lock(mutex_);
+    abandoned_ = true;
+    if (done_ && !error_ && !taken_) orphan = std::exchange(outcome_.sandbox, {});
+  }
+  if (!orphan.empty()) destroy_later(std::move(orphan));
+}
+
+void Op::end() noexcept {
+  finish_early(Code::closed, "the session or instance of the call is closed");
+  abandon();
+  const std::lock_guard lock(mutex_);
+  error_.emplace(Code::closed, "the session or instance of the call is closed");
+  wake();
+}
+
+/// Not here: a close must not wait. When the instance is closed its sandboxes are gone anyway.
+void Op::destroy_later(std::string id) noexcept {
+  const auto instance = session_->instance_ptr();
+  const auto destroy = [instance, caller = session_->identity(), id = std::move(id)] {
+    try {
+      const Lease lease = instance->enter();
+      lease.gate().run<ops::SandboxDestroy>(caller, {id});
+    } catch (const Error& error) {
+      if (error.code() != Code::closed && error.code() != Code::not_found)
+        instance->log(LogLevel::error, "destroying " + id + ", which nobody took: " + error.message());
+    } catch (const std::exception& error) {
+      instance->log(LogLevel::error, "destroying " + id + ", which nobody took: " + error.what());
+    }
+  };
+  try {
+    instance->pool().submit(destroy);
+  } catch (const Error& error) {
+    if (error.code() != Code::closed) destroy();  // no thread is to be had: late is better than never
+  }
+}
+
+int32_t Op::succeeded() const {
+  if (error_) throw Error(*error_);
+  return done_ ? STACYVM_OK : STACYVM_E_AGAIN;
+}
+
+int32_t Op::wait(const Deadline& deadline) {
+  std::unique_lock lock(mutex_);
+  while (!done_)
+    if (!deadline.wait(lock, changed_)) break;
+  return succeeded();
+}
+
+int32_t Op::json(std::string& out) {
+  const std::lock_guard lock(mutex_);
+  const int32_t code = succeeded();
+  if (code == STACYVM_OK) out = outcome_.json;
+  return code;
+}
+
+int32_t Op::take_sandbox(std::string& id) {
+  const std::lock_guard lock(mutex_);
+  if (!spawns_) throw invalid("op", "the call starts no sandbox");
+  const int32_t code = succeeded();
+  if (code == STACYVM_OK) {
+    id = outcome_.sandbox;
+    taken_ = true;
+  }
+  return code;
+}
+
+stacyvm_op* make_op(const std::shared_ptr<Session>& session, bool spawns, Op::Work work) {
+  session->enter();  // a closed session is told here, not on the op
+  auto handle = make_handle<stacyvm_op>(std::shared_ptr<Op>());  // before the work begins: nothing may fail after that
+  handle->core = Op::begin(session, spawns, std::move(work));
+  return handle.release();
+}
+
+}  // namespace svm::capi
+
+using namespace svm;
+using namespace svm::capi;
+
+int32_t stacyvm_op_fd(stacyvm_op* op) {
+  if (!is_handle(op) || is_inherited(op)) return -1;
+  return op->core->fd(STACYVM_READY_DONE);
+}
+
+int32_t stacyvm_op_wait(stacyvm_op* op, int64_t timeout_ms, stacyvm_error** err) {
+  return guard(err, [&] {
+    Op& core = *core_of(op, "op");
+    return core.wait(Deadline(timeout_ms));
+  });
+}
+
+int32_t stacyvm_op_json(stacyvm_op* op, char** json_out, stacyvm_error** err) {
+  return guard(err, [&] {
+    Op& core = *core_of(op, "op");
+    require_output(json_out, "json_out");
+    std::string json;
+    const int32_t code = core.json(json);
+    if (code == STACYVM_OK) *json_out = static_cast<char*>(copy_out(json));
+    return code;
+  });
+}
+
+int32_t stacyvm_op_sandbox(stacyvm_op* op, stacyvm_sandbox** out, stacyvm_error** err) {
+  return guard(err, [&] {
+    Op& core = *core_of(op, "op");
+    require_output(out, "out");
+    auto sandbox = std::make_shared<Sandbox>(Sandbox{core.session_ptr(), {}});
+    auto handle = make_handle<stacyvm_sandbox>(sandbox);
+    const int32_t code = core.take_sandbox(sandbox->id);
+    if (code == STACYVM_OK) *out = handle.release();
+    return code;
+  });
+}
+
+void stacyvm_op_cancel(stacyvm_op* op) {
+  if (is_handle(op) && !is_inherited(op)) op->core->cancel();
+}
+
+void stacyvm_op_close(stacyvm_op* op) {
+  close_handle(op, [](Op& core) {
+    core.leave_queue();
+    core.abandon();
+    core.session().forget(core);
+  });
+}

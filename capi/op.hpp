@@ -1,0 +1,61 @@
+// A call in flight.
+#pragma once
+#include <stacyvm/stacyvm.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "guard.hpp"
+#include "source.hpp"
+
+namespace svm::capi {
+
+class Op : public Source {
+ public:
+  struct Outcome {
+    std::string json;
+    std::string sandbox;  // spawn: the id
+  };
+  using Work = std::function<Outcome(gate::Gate&, const model::Identity&)>;
+
+  explicit Op(std::shared_ptr<Session> session, bool spawns) noexcept : Source(std::move(session)), spawns_(spawns) {}
+
+  /// Hands the work to the instance's threads. Throws without having started it.
+  static std::shared_ptr<Op> begin(const std::shared_ptr<Session>& session, bool spawns, Work work);
+
+  /// The functions of the C ABI of the same name; they answer STACYVM_OK or _AGAIN, or throw.
+  int32_t wait(const Deadline& deadline);
+  int32_t json(std::string& out);
+  int32_t take_sandbox(std::string& id);
+  void cancel() noexcept;
+  /// The handle is gone: what nobody took is destroyed, now or when it is there.
+  void abandon() noexcept;
+
+  void end() noexcept override;
+  Session& session() const noexcept { return *session_; }
+  const std::shared_ptr<Session>& session_ptr() const noexcept { return session_; }
+
+ private:
+  uint32_t ready_now() noexcept override { return done_ ? STACYVM_READY_DONE : 0; }
+  int32_t ready_code() const noexcept override { return error_ ? static_cast<int32_t>(error_->code()) : STACYVM_OK; }
+  void run(const Work& work) noexcept;
+  void finish(Outcome outcome, std::optional<Error> error);
+  void finish_early(Code code, const char* message) noexcept;
+  int32_t succeeded() const;
+  void destroy_later(std::string id) noexcept;
+
+  const bool spawns_;
+  bool done_ = false, taken_ = false, abandoned_ = false;
+  Outcome outcome_;
+  std::optional<Error> error_;
+};
+
+/// An op behind a handle that the session knows.
+stacyvm_op* make_op(const std::shared_ptr<Session>& session, bool spawns, Op::Work work);
+
+}  // namespace svm::capi
+
+struct stacyvm_op : svm::capi::Handle<svm::capi::Op, 0x6e69706f> {
+  using Handle::Handle;
+};

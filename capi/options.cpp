@@ -1,0 +1,134 @@
+#include "options.hpp"
+
+#include "protocol/message.hpp"
+
+namespace svm::capi {
+namespace {
+
+/// Counts beyond this are refused before anything is read: the pointer is hardly valid for as much.
+constexpr uint32_t kMaxItems = protocol::kMaxArgs;
+constexpr size_t kMaxAuditText = 256;
+
+void check_list(const void* items, uint32_t count, const char* field) {
+  if (count > kMaxItems) throw invalid(field, "more than " + std::to_string(kMaxItems));
+  if (count > 0 && !items) throw invalid(field, "NULL, but its count is not zero");
+}
+
+std::string item(const char* field, uint32_t index) { return std::string(field) + '[' + std::to_string(index) + ']'; }
+
+model::StringMap map_of(const stacyvm_pair* pairs, uint32_t count, const char* field) {
+  check_list(pairs, count, field);
+  model::StringMap map;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!pairs[i].key || !pairs[i].value) throw invalid(item(field, i), "NULL");
+    if (!map.emplace(pairs[i].key, pairs[i].value).second) throw invalid(item(field, i), "the key is there twice");
+  }
+  return map;
+}
+
+std::string audit_text(const char* text, const char* field) {
+  std::string copy = text_or_empty(text);
+  if (copy.size() > kMaxAuditText) throw invalid(field, "longer than " + std::to_string(kMaxAuditText) + " bytes");
+  return copy;
+}
+
+}  // namespace
+
+void check_struct(const void* at, uint32_t first, uint32_t ours, const char* name) {
+  uint32_t theirs = 0;
+  std::memcpy(&theirs, at, sizeof theirs);
+  if (theirs < first || theirs > kMaxStructSize) throw invalid(std::string(name) + ".struct_size", "wrong; use STACYVM_INIT");
+  const auto* bytes = static_cast<const unsigned char*>(at);
+  for (uint32_t i = ours; i < theirs; ++i)
+    if (bytes[i] != 0) throw invalid(name, "byte " + std::to_string(i) + " is set, which this version of the library does not know");
+}
+
+void refuse_unknown_flags(uint64_t flags, uint64_t known) {
+  if ((flags & ~known) == 0) return;
+  throw invalid("flags", "unknown or not for this call: bit " + std::to_string(__builtin_ctzll(flags & ~known)));
+}
+
+std::string text_or_empty(const char* text) { return text ? std::string(text) : std::string(); }
+
+std::string required_text(const char* text, const char* field) {
+  if (!text) throw invalid(field, "NULL");
+  if (!*text) throw invalid(field, "empty");
+  return text;
+}
+
+model::Identity local_identity(const stacyvm_session_options& o) {
+  model::Identity identity;
+  identity.source = audit_text(o.source, "source");
+  identity.request_id = audit_text(o.request_id, "request_id");
+  identity.scopes = {"*"};
+  return identity;
+}
+
+model::SpawnRequest spawn_request(const stacyvm_spawn_options& o) {
+  refuse_unknown_flags(o.flags, STACYVM_SPAWN_BEST_EFFORT);
+  if (o.reserved1 != 0) throw invalid("reserved1", "not zero");
+  model::SpawnRequest r;
+  r.image = text_or_empty(o.image);
+  r.provider = text_or_empty(o.provider);
+  r.profile = text_or_empty(o.profile);
+  r.user = text_or_empty(o.user);
+  r.network = text_or_empty(o.network);
+  r.owner_id = text_or_empty(o.owner);
+  r.memory_bytes = o.memory_bytes;
+  r.disk_bytes = o.disk_bytes;
+  r.milli_cpus = o.milli_cpus;
+  r.pids = o.pids;
+  if (o.ttl_ms < 0) throw invalid("ttl_ms", "negative: every sandbox expires");
+  r.ttl_ms = o.ttl_ms;
+  r.metadata = map_of(o.labels, o.label_count, "labels");
+  r.env = map_of(o.env, o.env_count, "env");
+  check_list(o.mounts, o.mount_count, "mounts");
+  for (uint32_t i = 0; i < o.mount_count; ++i) {
+    const stacyvm_mount& m = o.mounts[i];
+    if (!m.host || !m.guest) throw invalid(item("mounts", i), "NULL");
+    refuse_unknown_flags(m.flags, STACYVM_MOUNT_WRITABLE);
+    r.mounts.push_back({m.host, m.guest, (m.flags & STACYVM_MOUNT_WRITABLE) != 0});
+  }
+  r.best_effort = (o.flags & STACYVM_SPAWN_BEST_EFFORT) != 0;
+  return r;
+}
+
+model::ExecRequest exec_request(const stacyvm_exec_options& o, std::string id, bool streamed) {
+  refuse_unknown_flags(o.flags, STACYVM_EXEC_MERGE | (streamed ? STACYVM_EXEC_STDIN | STACYVM_EXEC_TEXT : 0));
+  model::ExecRequest r;
+  r.id = std::move(id);
+  check_list(o.argv, o.argc, "argv");
+  const bool shell = o.shell && *o.shell;
+  if (o.argc > 0 && shell) throw invalid("shell", "given beside argv");
+  if (o.argc == 0 && !shell) throw invalid("argv", "neither argv nor shell is given");
+  for (uint32_t i = 0; i < o.argc; ++i) {
+    if (!o.argv[i]) throw invalid(item("argv", i), "NULL");
+    if (i == 0) {
+      r.command = required_text(o.argv[0], "argv[0]");
+    } else {
+      r.args.emplace_back(o.argv[i]);
+    }
+  }
+  if (shell) r.command = o.shell;
+  r.mode = shell ? "shell" : "argv";
+  r.env = map_of(o.env, o.env_count, "env");
+  r.workdir = text_or_empty(o.cwd);
+  r.user = text_or_empty(o.user);
+  if (o.timeout_ms < -1) throw invalid("timeout_ms", "below -1");
+  r.timeout_ms = o.timeout_ms == -1 ? 0 : o.timeout_ms;  // no default of the instance exists: both mean none
+  if (o.output_limit == STACYVM_UNLIMITED) {
+    if (!streamed) throw invalid("output_limit", "output that is collected needs a limit");
+  } else {
+    r.output_limit = o.output_limit;
+  }
+  if (o.stdin_size > 0) {
+    if (!o.stdin_data) throw invalid("stdin_data", "NULL, but stdin_size is not zero");
+    if (streamed) throw invalid("stdin_data", "not for exec_start: use STACYVM_EXEC_STDIN and stacyvm_stream_write");
+    r.stdin_data.assign(static_cast<const char*>(o.stdin_data), o.stdin_size);
+  }
+  r.merge = (o.flags & STACYVM_EXEC_MERGE) != 0;
+  r.use_stdin = (o.flags & STACYVM_EXEC_STDIN) != 0;
+  return r;
+}
+
+}  // namespace svm::capi

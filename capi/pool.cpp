@@ -1,0 +1,112 @@
+#include "pool.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include "core/error.hpp"
+
+namespace svm::capi {
+
+struct Pool::State {
+  explicit State(std::chrono::milliseconds i) : idle(i) {}
+  const std::chrono::milliseconds idle;
+  std::mutex mutex;
+  std::condition_variable work, gone;
+  std::deque<Job> jobs;
+  size_t threads = 0, waiting = 0;
+  bool stopping = false;
+};
+
+namespace {
+
+thread_local const void* t_pool = nullptr;  // whose thread this is; trivially destroyed
+
+/// No signal of the application may be delivered to a thread of ours.
+class BlockSignals {
+ public:
+  BlockSignals() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &saved_);
+  }
+  ~BlockSignals() { pthread_sigmask(SIG_SETMASK, &saved_, nullptr); }
+  BlockSignals(const BlockSignals&) = delete;
+  BlockSignals& operator=(const BlockSignals&) = delete;
+
+ private:
+  sigset_t saved_;
+};
+
+}  // namespace
+
+Pool::Pool(std::chrono::milliseconds idle) : state_(std::make_shared<State>(idle)) {}
+Pool::~Pool() { stop(); }
+
+template <class State>
+static void work_until_idle(State& s) {
+  pthread_setname_np(pthread_self(), "stacyvm-op");
+  t_pool = &s;
+  std::unique_lock lock(s.mutex);
+  while (true) {
+    ++s.waiting;
+    const bool woken = s.work.wait_for(lock, s.idle, [&] { return s.stopping || !s.jobs.empty(); });
+    --s.waiting;
+    if (!woken || s.stopping) break;
+    Pool::Job job = std::move(s.jobs.front());
+    s.jobs.pop_front();
+    lock.unlock();
+    job();
+    job = nullptr;  // what it holds is released before anybody can see the thread idle
+    lock.lock();
+  }
+  --s.threads;
+  s.gone.notify_all();
+}
+
+void Pool::submit(Job job) {
+  State& s = *state_;
+  const std::lock_guard lock(s.mutex);
+  if (s.stopping) throw Error(Code::closed, "the instance is closed");
+  if (s.jobs.size() >= kMaxQueuedJobs)
+    throw Error(Code::limit, "too many calls are waiting for a thread").with("limit", static_cast<long long>(kMaxQueuedJobs));
+  s.jobs.push_back(std::move(job));
+  if (s.waiting < s.jobs.size() && s.threads < kMaxThreads) {
+    try {
+      const BlockSignals block;
+      std::thread([state = state_] { work_until_idle(*state); }).detach();
+      ++s.threads;
+    } catch (const std::system_error& error) {
+      // The threads there are will come to it; without any, nobody would.
+      if (s.threads == 0) {
+        s.jobs.pop_back();
+        throw errno_error(Code::limit, error.code().value(), "starting a thread");
+      }
+    }
+  }
+  s.work.notify_one();
+}
+
+void Pool::stop() noexcept {
+  State& s = *state_;
+  std::deque<Job> dropped;
+  std::unique_lock lock(s.mutex);
+  s.stopping = true;
+  dropped.swap(s.jobs);
+  s.work.notify_all();
+  const size_t own = t_pool == &s ? 1 : 0;
+  s.gone.wait(lock, [&] { return s.threads <= own; });
+  lock.unlock();  // `dropped` may hold what takes this lock again
+}
+
+size_t Pool::threads() const noexcept {
+  const std::lock_guard lock(state_->mutex);
+  return state_->threads;
+}
+
+}  // namespace svm::capi

@@ -1,0 +1,484 @@
+/* stacyvm.h: the C ABI of libstacyvm. C11 and C++11; Linux.
+ *
+ * libstacyvm gives a program disposable, isolated computers (sandboxes): it starts them, runs commands and keeps files in
+ * them. This header is the whole public interface and its documentation; everything else in the library may change.
+ *
+ * RULES OF EVERY CALL
+ *
+ *  Codes      A fallible function returns int32_t: STACYVM_OK (0) or a negative STACYVM_E_ code. New codes may appear: treat an
+ *             unknown one as STACYVM_E_INTERNAL.
+ *  Errors     The last parameter, `stacyvm_error **err`, may be NULL. *err is written only on failure, is overwritten without
+ *             being read or freed, and belongs to the caller (stacyvm_error_free). All other outputs are untouched on failure.
+ *             STACYVM_E_AGAIN and STACYVM_E_END are answers, not failures: they make no error object and leave *err alone.
+ *             An error is a plain immutable value: any thread may read or free it, also after everything else is closed.
+ *             Any fallible function may answer STACYVM_E_INVALID (an argument is NULL, out of range, or a handle of another
+ *             type; the message names it), _CLOSED (the handle's instance is closed), _FORKED, _LIMIT (no memory, descriptors or
+ *             threads) and _INTERNAL. Function comments list what comes beside these.
+ *  Constants  #defines of fixed width, never enums. Flags are uint64_t; a flag this library does not know is STACYVM_E_INVALID.
+ *  Structs    An option or result struct starts with struct_size; STACYVM_INIT(&s) zeroes the struct and fills it. Zero means default.
+ *             Structs grow only at the tail. A larger struct than the library knows is accepted if every further byte is zero,
+ *             and is STACYVM_E_INVALID otherwise: what a caller asks for is never ignored. A struct smaller than its first
+ *             release, or with reserved fields set, is STACYVM_E_INVALID. Of an output struct the library fills what both know.
+ *  Time       Durations are int64_t milliseconds. As an option: 0 default, -1 none. As the timeout_ms argument: 0 do not wait,
+ *             -1 wait for ever. Anything below -1 is STACYVM_E_INVALID. Deadlines use the monotonic clock.
+ *  Strings    Input strings are UTF-8, NUL-terminated and copied before the call returns. Paths inside a sandbox, argv and env
+ *             are bytes without NUL. An optional string that is NULL or "" is the default.
+ *  Ownership  A `char **` or `void **` output is the caller's: stacyvm_free. A `const char *` return value is borrowed and lives as
+ *             long as the handle or error it came from. Descriptors returned by *_fd stay the handle's: poll them, do not close them.
+ *  Handles    Reference-counted inside. Closing a parent (instance, session) makes its children answer STACYVM_E_CLOSED and never
+ *             frees them: every handle is closed exactly once, in any order, from any thread. *_close(NULL) does nothing.
+ *             A close never fails and never waits for a guest. Closing a handle while another thread is inside a call
+ *             on that same handle is the caller's mistake; *_cancel that call first and join the thread.
+ *  Threads    Instance, session and sandbox handles: any thread, concurrently. A stream, queue or op: one thread at a time, beside
+ *             stacyvm_stream_cancel, stacyvm_op_cancel and stacyvm_exec_signal, which any thread may call at any time.
+ *  fork       After fork without exec, every call on an inherited handle answers STACYVM_E_FORKED, and *_close and *_free only
+ *             release memory. The parent's sandboxes are unaffected. A child may open an instance of its own.
+ *  Poll fds   Level-triggered: readable exactly when the next call would not answer STACYVM_E_AGAIN. Made when first asked for.
+ *  The host   The library installs no signal handler, changes no cwd, umask, environment or locale, never writes to stdout or
+ *             stderr, never exits, and waits for no process but its own. It calls nobody back: diagnostics go to a descriptor.
+ */
+#ifndef STACYVM_H
+#define STACYVM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define STACYVM_API __attribute__((visibility("default")))
+#else
+#define STACYVM_API
+#endif
+
+/** Version of this header: major << 16 | minor << 8 | patch. See stacyvm_version for the library's. */
+#define STACYVM_VERSION 0x010000u
+
+/* ---------------------------------------------------------------- handles */
+
+/** One state directory and the sandboxes in it. */
+typedef struct stacyvm_instance stacyvm_instance;
+/** An authenticated caller. Everything a session does is checked and audited in its name. */
+typedef struct stacyvm_session stacyvm_session;
+/** A name for a sandbox, not the sandbox: closing the handle destroys nothing. */
+typedef struct stacyvm_sandbox stacyvm_sandbox;
+/** Bytes on their way: a command's output and input, a file being read or written. One type for all. */
+typedef struct stacyvm_stream stacyvm_stream;
+/** A call in flight. */
+typedef struct stacyvm_op stacyvm_op;
+/** Any number of streams and ops behind one descriptor. */
+typedef struct stacyvm_queue stacyvm_queue;
+/** What went wrong. */
+typedef struct stacyvm_error stacyvm_error;
+
+/* ------------------------------------------------------------------ codes */
+
+#define STACYVM_OK 0                     /**< Success. */
+#define STACYVM_E_INVALID (-1)           /**< BAD_REQUEST: an argument is wrong; the details' "field" names it. */
+#define STACYVM_E_UNAUTHORIZED (-2)      /**< UNAUTHORIZED: the credential is not valid. */
+#define STACYVM_E_FORBIDDEN (-3)         /**< FORBIDDEN: the caller, or the file's permissions, do not allow it. */
+#define STACYVM_E_NOT_FOUND (-4)         /**< NOT_FOUND: no such sandbox, image or operation. */
+#define STACYVM_E_CONFLICT (-5)          /**< CONFLICT: it exists, is busy, or is in another state. */
+#define STACYVM_E_LIMIT (-6)             /**< RESOURCE_LIMIT: a quota or a resource is used up. */
+#define STACYVM_E_TIMEOUT (-7)           /**< TIMEOUT: the work did not end in its time. */
+#define STACYVM_E_CANCELLED (-8)         /**< CANCELLED: somebody cancelled it. */
+#define STACYVM_E_UNAVAILABLE (-9)       /**< UNAVAILABLE: not now; trying again later may help. */
+#define STACYVM_E_UNSUPPORTED (-10)      /**< UNSUPPORTED: this library or host cannot do it. */
+#define STACYVM_E_CLOSED (-11)           /**< CLOSED: the instance, sandbox or stream is gone. */
+#define STACYVM_E_FORKED (-12)           /**< FORKED: the handle belongs to the parent process. */
+#define STACYVM_E_AGAIN (-13)            /**< AGAIN: nothing within timeout_ms. Not an error; no object is made. */
+#define STACYVM_E_END (-14)              /**< END: the stream is over. Not an error; no object is made. */
+#define STACYVM_E_IO (-15)               /**< IO_ERROR: reading or writing failed. */
+#define STACYVM_E_FILE_NOT_FOUND (-16)   /**< FILE_NOT_FOUND: no such file, directory or program inside the sandbox. */
+#define STACYVM_E_INTERNAL (-99)         /**< INTERNAL_ERROR: a fault of the library. */
+
+/** "No limit", for uint64_t fields where zero means default. */
+#define STACYVM_UNLIMITED UINT64_MAX
+
+/** Zeroes the struct that p points to and fills its struct_size. Evaluates p once. */
+#define STACYVM_INIT(p) stacyvm_struct_init((p), (uint32_t)sizeof *(p))
+
+/* ---------------------------------------------------------------- structs */
+
+/** A key and its value. Both strings are required. Never changes. */
+typedef struct stacyvm_pair {
+  const char *key;
+  const char *value;
+} stacyvm_pair;
+
+#define STACYVM_MOUNT_WRITABLE UINT64_C(1) /**< The guest may change what is mounted. */
+
+/** A file or directory of the host shown inside a sandbox. Both paths are required and absolute. Never changes. */
+typedef struct stacyvm_mount {
+  const char *host;  /**< What to show. */
+  const char *guest; /**< Where it appears. */
+  uint64_t flags;    /**< STACYVM_MOUNT_. */
+} stacyvm_mount;
+
+#define STACYVM_OPEN_READ_ONLY UINT64_C(1)   /**< Change nothing in the state directory; spawn is refused. */
+#define STACYVM_OPEN_BEST_EFFORT UINT64_C(2) /**< Every spawn behaves as with STACYVM_SPAWN_BEST_EFFORT. */
+
+#define STACYVM_LOG_DEFAULT 0u /**< As STACYVM_LOG_INFO. */
+#define STACYVM_LOG_ERROR 1u
+#define STACYVM_LOG_WARN 2u
+#define STACYVM_LOG_INFO 3u
+#define STACYVM_LOG_DEBUG 4u
+
+/** How to open an instance. */
+typedef struct stacyvm_options {
+  uint32_t struct_size; /**< STACYVM_INIT. */
+  uint32_t reserved0;   /**< 0. */
+  const char *state_dir; /**< NULL: in memory, gone at close. Otherwise a directory, made if missing (mode 0700), used by one instance
+                              at a time. A location with a scheme ("https://...") is STACYVM_E_UNSUPPORTED in this release. */
+  uint64_t flags;        /**< STACYVM_OPEN_. */
+  int32_t log_fd_plus1;  /**< 0: no diagnostics. Otherwise a descriptor + 1, which the library duplicates; one line per record. A
+                              descriptor that would block loses the line. */
+  uint32_t log_level;    /**< STACYVM_LOG_. */
+} stacyvm_options;
+
+/** Who calls. */
+typedef struct stacyvm_session_options {
+  uint32_t struct_size;   /**< STACYVM_INIT. */
+  uint32_t reserved0;     /**< 0. */
+  const char *source;     /**< For the audit log: where the caller sits, such as a remote address. At most 256 bytes. */
+  const char *request_id; /**< For the audit log: the caller's own name for what it is doing. At most 256 bytes. */
+} stacyvm_session_options;
+
+#define STACYVM_SPAWN_BEST_EFFORT UINT64_C(1) /**< Go without limits this host cannot enforce; sandbox.info lists them. */
+
+/** What sandbox to start. */
+typedef struct stacyvm_spawn_options {
+  uint32_t struct_size;  /**< STACYVM_INIT. */
+  uint32_t reserved0;    /**< 0. */
+  const char *image;     /**< NULL: the default. "host" (the host's /usr, read-only), a root file system's directory or tar. */
+  const char *provider;  /**< NULL: the default. Otherwise a back end's name, such as "native". */
+  const char *profile;   /**< NULL: "default". "debug" allows ptrace, "build" allows package installs. Fixed at spawn. */
+  const char *user;      /**< NULL: the default, "user" (uid 1000). "root", a number, or a name in the image's /etc/passwd. */
+  const char *network;   /**< NULL: the default. "none": loopback only. */
+  const char *owner;     /**< A label for listings; never an authority. */
+  uint64_t memory_bytes; /**< 0: 1,024 MiB, best effort. A value written here is enforced or the spawn fails. */
+  uint64_t disk_bytes;   /**< 0: 1,024 MiB, best effort. As memory_bytes; counts all that the sandbox writes. */
+  uint32_t milli_cpus;   /**< 0: 1,000 (one processor), best effort. As memory_bytes. */
+  uint32_t pids;         /**< Processes and threads. 0: 256, best effort. As memory_bytes. */
+  int64_t ttl_ms;        /**< Life time. 0: 30 minutes. At most 24 hours; -1 (none) is refused. stacyvm_sandbox_extend renews it. */
+  const stacyvm_pair *labels; /**< Metadata; keys must differ. */
+  const stacyvm_pair *env;    /**< Environment every command starts from; keys must differ. */
+  uint32_t label_count;
+  uint32_t env_count;
+  const stacyvm_mount *mounts; /**< Only a local session may mount host paths. */
+  uint32_t mount_count;
+  uint32_t reserved1;    /**< 0. */
+  uint64_t flags;        /**< STACYVM_SPAWN_. */
+} stacyvm_spawn_options;
+
+#define STACYVM_EXEC_STDIN UINT64_C(1) /**< exec_start: the caller writes standard input. Otherwise it is stdin_data, or empty. */
+#define STACYVM_EXEC_MERGE UINT64_C(2) /**< Standard error goes where standard output goes, in order. */
+#define STACYVM_EXEC_TEXT UINT64_C(4)  /**< exec_start: no chunk ends inside a UTF-8 character. Bytes that are not UTF-8 pass unchanged. */
+
+/** What command to run. Either argv or shell. */
+typedef struct stacyvm_exec_options {
+  uint32_t struct_size;    /**< STACYVM_INIT. */
+  uint32_t reserved0;      /**< 0. */
+  const char *const *argv; /**< The program and its arguments; argc of them. No shell is involved. */
+  uint32_t argc;
+  uint32_t env_count;
+  const char *shell;       /**< Text for /bin/sh -c. Only with argc 0. */
+  const stacyvm_pair *env; /**< Over the sandbox's environment; keys must differ. */
+  const char *cwd;         /**< NULL: the sandbox's working directory. */
+  const char *user;        /**< NULL: the sandbox's default user. */
+  int64_t timeout_ms;      /**< 0, -1: none. Otherwise the whole process group is killed after it; at most 24 hours. */
+  uint64_t output_limit;   /**< Bytes of stdout and stderr together, after which the group is killed. 0: stacyvm_exec 16 MiB, exec_start
+                                none. STACYVM_UNLIMITED: none, for exec_start only. */
+  const void *stdin_data;  /**< stacyvm_exec only: standard input, then end of file. */
+  uint64_t stdin_size;     /**< Bytes in stdin_data. */
+  uint64_t flags;          /**< STACYVM_EXEC_. */
+} stacyvm_exec_options;
+
+#define STACYVM_REASON_EXITED 0       /**< The command ended by itself. */
+#define STACYVM_REASON_SIGNALLED 1    /**< A signal ended it. */
+#define STACYVM_REASON_TIMEOUT 2      /**< timeout_ms passed. */
+#define STACYVM_REASON_OOM 3          /**< The sandbox was out of memory. */
+#define STACYVM_REASON_OUTPUT_LIMIT 4 /**< output_limit was passed. */
+#define STACYVM_REASON_CANCELLED 5    /**< It was cancelled. */
+
+/** How a command ended. Output. */
+typedef struct stacyvm_exec_result {
+  uint32_t struct_size;       /**< STACYVM_INIT. */
+  int32_t exit_code;          /**< 128 + signal where a signal ended it. */
+  int32_t signal;             /**< Linux signal number, or 0. */
+  int32_t reason;             /**< STACYVM_REASON_. A number this header does not know: treat as STACYVM_REASON_SIGNALLED. */
+  int64_t wall_us;            /**< Microseconds from start to end. */
+  int64_t cpu_us;             /**< Microseconds of processor time, user and system. */
+  uint64_t memory_peak_bytes; /**< Of the largest process. */
+  uint64_t stdout_size;       /**< Bytes of output. From stacyvm_exec_result_of: how many the stream delivered. */
+  uint64_t stderr_size;
+  const void *stdout_data;    /**< The bytes, and a NUL after them. NULL from stacyvm_exec_result_of. Valid until result_clear. */
+  const void *stderr_data;
+  uint64_t flags;             /**< 0. */
+  void *owner;                /**< What stacyvm_exec_result_clear frees. Must be NULL on entry. */
+} stacyvm_exec_result;
+
+#define STACYVM_CHUNK_BYTES 0  /**< Bytes of a file or other single byte stream. */
+#define STACYVM_CHUNK_STDOUT 1 /**< Bytes of standard output (with STACYVM_EXEC_MERGE: of both). */
+#define STACYVM_CHUNK_STDERR 2 /**< Bytes of standard error. */
+#define STACYVM_CHUNK_EXIT 3   /**< The command ended: exit_code and signal are set. STACYVM_E_END follows. */
+
+/** One piece of a stream. Output. */
+typedef struct stacyvm_chunk {
+  uint32_t struct_size; /**< STACYVM_INIT once; reuse freely. */
+  int32_t kind;         /**< STACYVM_CHUNK_. Skip kinds you do not know. */
+  const void *data;     /**< Borrowed until the next call on the same stream. NULL when size is 0. */
+  uint64_t size;        /**< Bytes at data. */
+  int64_t position;     /**< How many bytes of this kind came before. */
+  int32_t exit_code;    /**< EXIT only: 128 + signal where a signal ended it. */
+  int32_t signal;       /**< EXIT only: Linux signal number, or 0. */
+  uint64_t flags;       /**< 0. */
+} stacyvm_chunk;
+
+#define STACYVM_TYPE_OTHER 0
+#define STACYVM_TYPE_FILE 1
+#define STACYVM_TYPE_DIRECTORY 2
+#define STACYVM_TYPE_SYMLINK 3
+#define STACYVM_TYPE_FIFO 4
+#define STACYVM_TYPE_SOCKET 5
+#define STACYVM_TYPE_CHARACTER 6
+#define STACYVM_TYPE_BLOCK 7
+
+/** What a path is. Output. */
+typedef struct stacyvm_stat {
+  uint32_t struct_size; /**< STACYVM_INIT. */
+  uint32_t mode;        /**< Permission bits with setuid, setgid and sticky. */
+  uint64_t size;        /**< Bytes. */
+  uint64_t inode;
+  int64_t mtime_ns;     /**< Nanoseconds since 1970-01-01 UTC. */
+  uint32_t uid;         /**< As seen inside. */
+  uint32_t gid;
+  int32_t type;         /**< STACYVM_TYPE_. */
+  uint32_t nlink;       /**< Hard links, at most UINT32_MAX. */
+} stacyvm_stat;
+
+#define STACYVM_READY_READ 1u  /**< stacyvm_stream_next and _read would not answer AGAIN. */
+#define STACYVM_READY_WRITE 2u /**< stacyvm_stream_write would not answer AGAIN. */
+#define STACYVM_READY_DONE 4u  /**< The op has ended. */
+
+/** One ready member of a queue. Never changes. */
+typedef struct stacyvm_ready {
+  uint64_t tag;   /**< As given when the member was added. */
+  uint32_t ready; /**< STACYVM_READY_ bits. */
+  int32_t code;   /**< DONE: the code stacyvm_op_wait would return. Otherwise 0. */
+} stacyvm_ready;
+
+/* ---------------------------------------------------------------- library */
+
+/** The library's version, as STACYVM_VERSION. Never fails. */
+STACYVM_API uint32_t stacyvm_version(void);
+/** The same as text: "1.0.0". Static. */
+STACYVM_API const char *stacyvm_version_string(void);
+/** 1 if this library has the named feature, else 0 (also for NULL). Names: "native" (the native back end), "files", "queue",
+ *  "exec.text". Later releases add names and never remove one. */
+STACYVM_API int32_t stacyvm_has_feature(const char *name);
+/** What STACYVM_INIT calls: zeroes `size` bytes at `options` and stores `size` in the first four. NULL or a size below 4: does nothing. */
+STACYVM_API void stacyvm_struct_init(void *options, uint32_t size);
+/** Frees what a `char **` or `void **` output received. NULL: does nothing. */
+STACYVM_API void stacyvm_free(void *owned);
+/** What this host can enforce, as a JSON object: kernel features, limits, and what is missing and why. Opens nothing; may take some
+ *  milliseconds, for it tries rather than guesses. */
+STACYVM_API int32_t stacyvm_host_report(char **json_out, stacyvm_error **err);
+
+/* ----------------------------------------------------------------- errors */
+
+/** The STACYVM_E_ code. NULL: STACYVM_OK. */
+STACYVM_API int32_t stacyvm_error_code(const stacyvm_error *e);
+/** The code's word, the same on every surface of the library: "NOT_FOUND". Static. NULL: "OK". */
+STACYVM_API const char *stacyvm_error_name(const stacyvm_error *e);
+/** One line of UTF-8: what failed and on what. Never a secret. Borrowed. NULL: "". */
+STACYVM_API const char *stacyvm_error_message(const stacyvm_error *e);
+/** Facts for programs, as a JSON object. Members that may be there: "field", "limit" (number or text), "step" (the containment step
+ *  that failed), "errno" (number), "request_id", "rule". Borrowed. NULL: "{}". */
+STACYVM_API const char *stacyvm_error_details(const stacyvm_error *e);
+/** Frees an error. NULL: does nothing. */
+STACYVM_API void stacyvm_error_free(stacyvm_error *e);
+
+/* --------------------------------------------------------------- instance */
+
+/** Opens a state directory, or a private instance in memory (o NULL: all defaults). What a killed owner left in the directory is
+ *  destroyed first. May block for as long as that takes.
+ *  Errors: CONFLICT another instance has the directory, or its data is of a newer release; IO its data is damaged or cannot be read;
+ *  FORBIDDEN; UNSUPPORTED a remote location. */
+STACYVM_API int32_t stacyvm_open(const stacyvm_options *o, stacyvm_instance **out, stacyvm_error **err);
+/** Refuses new work (STACYVM_E_CLOSED) and destroys every sandbox. Blocks up to timeout_ms. Calling it again continues the wait. The
+ *  handle must still be closed. Errors: TIMEOUT some are not gone yet. */
+STACYVM_API int32_t stacyvm_shutdown(stacyvm_instance *vm, int64_t timeout_ms, stacyvm_error **err);
+/** Closes the instance. Its sandboxes are killed (their processes are not asked, so no guest can delay it), calls in flight in other
+ *  threads answer STACYVM_E_CLOSED, and the state directory is free for the next open when this returns. */
+STACYVM_API void stacyvm_close(stacyvm_instance *vm);
+
+/* --------------------------------------------------------------- sessions */
+
+/** Opens a session of the local, fully trusted application. Does not block. */
+STACYVM_API int32_t stacyvm_session_open(stacyvm_instance *vm, const stacyvm_session_options *o, stacyvm_session **out, stacyvm_error **err);
+/** Closes the session; its sandboxes live on, their handles and its streams and ops answer STACYVM_E_CLOSED. */
+STACYVM_API void stacyvm_session_close(stacyvm_session *s);
+
+/* ------------------------------------------------ every operation, as JSON */
+
+/** Calls one operation of stacyvm_operations by name. `pairs` are its path and query parameters, `body` its JSON (the HTTP body; NULL
+ *  and 0 for none). Blocks until it has ended. *json_out: the answer. May answer any code; NOT_FOUND also for an unknown name. */
+STACYVM_API int32_t stacyvm_call(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
+                                 uint64_t body_size, char **json_out, stacyvm_error **err);
+/** The same without waiting. Everything that the operation itself may answer arrives on the op. */
+STACYVM_API int32_t stacyvm_call_begin(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
+                                       uint64_t body_size, stacyvm_op **out, stacyvm_error **err);
+/** Starts a stream-shaped operation ("exec.start", "file.read", "file.upload"). Never waits for the guest: what the guest answers,
+ *  also that there is no such program or file, arrives on the stream. A wrong request or an unknown sandbox is answered here. */
+STACYVM_API int32_t stacyvm_call_stream(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
+                                        uint64_t body_size, stacyvm_stream **out, stacyvm_error **err);
+/** Every operation as a JSON array: name, scope, effect, shape, doc, and JSON Schemas of request and response. */
+STACYVM_API int32_t stacyvm_operations(char **json_out, stacyvm_error **err);
+
+/* --------------------------------------------------------- calls in flight */
+
+/** A descriptor, readable once the op has ended. -1 when there is none to be had; a queue serves any number of ops with one. */
+STACYVM_API int32_t stacyvm_op_fd(stacyvm_op *op);
+/** Waits for the end of the call. STACYVM_OK; STACYVM_E_AGAIN not yet; otherwise the error of the call, the same at every call. */
+STACYVM_API int32_t stacyvm_op_wait(stacyvm_op *op, int64_t timeout_ms, stacyvm_error **err);
+/** The answer of a call that has succeeded: of stacyvm_call_begin, the JSON stacyvm_call would give; of a typed begin function, "{}" or
+ *  the sandbox as {"id": ...}. Does not wait (STACYVM_E_AGAIN); a failed call's error otherwise. */
+STACYVM_API int32_t stacyvm_op_json(stacyvm_op *op, char **json_out, stacyvm_error **err);
+/** A handle for the sandbox that stacyvm_spawn_begin started; from then on the sandbox is the caller's. Does not wait (STACYVM_E_AGAIN); a
+ *  failed call's error otherwise. Errors: INVALID the op spawns nothing. */
+STACYVM_API int32_t stacyvm_op_sandbox(stacyvm_op *op, stacyvm_sandbox **out, stacyvm_error **err);
+/** Ends the waiting: an op that has not ended answers STACYVM_E_CANCELLED at once. A call that had not started never does. One that was
+ *  running may still have its effect, except for a spawn: its sandbox is destroyed. Any thread. NULL: does nothing. */
+STACYVM_API void stacyvm_op_cancel(stacyvm_op *op);
+/** Closes the op; the call goes on to its end. A spawned sandbox that nobody took with stacyvm_op_sandbox is destroyed. */
+STACYVM_API void stacyvm_op_close(stacyvm_op *op);
+
+/* -------------------------------------------------------------- sandboxes */
+
+/** Starts a sandbox (o NULL: all defaults) and waits until it runs.
+ *  Errors: LIMIT; NOT_FOUND the image; UNSUPPORTED a limit that was asked for cannot be enforced here; FORBIDDEN; TIMEOUT; and any
+ *  code of a containment step, with "step" in the details. Nothing is left behind on failure. */
+STACYVM_API int32_t stacyvm_spawn(stacyvm_session *s, const stacyvm_spawn_options *o, stacyvm_sandbox **out, stacyvm_error **err);
+/** The same without waiting; take the sandbox with stacyvm_op_sandbox. Errors here: only malformed options. */
+STACYVM_API int32_t stacyvm_spawn_begin(stacyvm_session *s, const stacyvm_spawn_options *o, stacyvm_op **out, stacyvm_error **err);
+/** A handle for a live sandbox. Errors: NOT_FOUND. */
+STACYVM_API int32_t stacyvm_sandbox_get(stacyvm_session *s, const char *id, stacyvm_sandbox **out, stacyvm_error **err);
+/** Its id: ASCII, unique, never used again. Borrowed; NULL for NULL. Works on closed and inherited handles too. */
+STACYVM_API const char *stacyvm_sandbox_id(const stacyvm_sandbox *sb);
+/** State, limits, expiry, and what is enforced, as a JSON object. Errors: NOT_FOUND it is gone. */
+STACYVM_API int32_t stacyvm_sandbox_info(stacyvm_sandbox *sb, char **json_out, stacyvm_error **err);
+/** Sets the expiry to now + ttl_ms (1 to 24 hours' worth). Errors: NOT_FOUND it is gone. */
+STACYVM_API int32_t stacyvm_sandbox_extend(stacyvm_sandbox *sb, int64_t ttl_ms, stacyvm_error **err);
+/** Kills the sandbox and waits until its processes, mounts and groups are gone. Errors: NOT_FOUND it is gone already; TIMEOUT. */
+STACYVM_API int32_t stacyvm_sandbox_destroy(stacyvm_sandbox *sb, stacyvm_error **err);
+/** The same without waiting. */
+STACYVM_API int32_t stacyvm_sandbox_destroy_begin(stacyvm_sandbox *sb, stacyvm_op **out, stacyvm_error **err);
+/** Closes the handle. The sandbox lives on. */
+STACYVM_API void stacyvm_sandbox_close(stacyvm_sandbox *sb);
+
+/* ------------------------------------------------------------------- exec */
+
+/** Runs a command and waits for its end. A command that fails is a success of this call: look at exit_code and reason. Free the
+ *  output with stacyvm_exec_result_clear.
+ *  Errors: FILE_NOT_FOUND, FORBIDDEN: the program cannot be started; NOT_FOUND the sandbox is gone; CLOSED it went during the call. */
+STACYVM_API int32_t stacyvm_exec(stacyvm_sandbox *sb, const stacyvm_exec_options *o, stacyvm_exec_result *out, stacyvm_error **err);
+/** Frees what the result holds and zeroes its fields. Any number of times; NULL: does nothing. */
+STACYVM_API void stacyvm_exec_result_clear(stacyvm_exec_result *r);
+/** Starts a command whose output and end arrive on a stream, and whose input is written to it with STACYVM_EXEC_STDIN. Never waits for the
+ *  guest: that there is no such program arrives on the stream (FILE_NOT_FOUND). Errors here: NOT_FOUND, and malformed options. */
+STACYVM_API int32_t stacyvm_exec_start(stacyvm_sandbox *sb, const stacyvm_exec_options *o, stacyvm_stream **out, stacyvm_error **err);
+/** Sends a Linux signal number (1 to 64) to the command: flags 0 its first process, STACYVM_SIGNAL_GROUP its process group. Any thread.
+ *  A command that has ended is STACYVM_E_CLOSED. */
+STACYVM_API int32_t stacyvm_exec_signal(stacyvm_stream *st, int32_t linux_signo, uint64_t flags, stacyvm_error **err);
+#define STACYVM_SIGNAL_GROUP UINT64_C(1)
+/** How the command ended. STACYVM_E_AGAIN until the stream has delivered STACYVM_CHUNK_EXIT; the stream's error if it failed. The numbers of
+ *  bytes are those delivered; there is no data and nothing to clear. */
+STACYVM_API int32_t stacyvm_exec_result_of(stacyvm_stream *st, stacyvm_exec_result *out, stacyvm_error **err);
+
+/* ------------------------------------------------------------------ files
+ * Listing, globbing, moving, chmod, mkdir and removing are operations of stacyvm_call ("file.list", ...). Paths are absolute, are
+ * resolved inside the sandbox, and act as its default user. */
+
+#define STACYVM_FILE_EXCLUSIVE UINT64_C(1)  /**< Fail with CONFLICT if the file exists. */
+#define STACYVM_FILE_APPEND UINT64_C(2)     /**< stacyvm_file_write: add to the file's end. */
+#define STACYVM_FILE_NO_PARENTS UINT64_C(4) /**< Do not make missing parent directories. */
+#define STACYVM_FILE_NO_FOLLOW UINT64_C(8)  /**< stacyvm_file_stat: describe a symbolic link, not its target. */
+
+/** Reads a regular file whole. One that is larger than `max` bytes is STACYVM_E_LIMIT, never cut; max 0: 64 MiB. *data_out is the
+ *  caller's (stacyvm_free), has a NUL after its end, and is not NULL for an empty file. Errors: FILE_NOT_FOUND, FORBIDDEN, INVALID not a file. */
+STACYVM_API int32_t stacyvm_file_read(stacyvm_sandbox *sb, const char *path, uint64_t max, void **data_out, uint64_t *size_out,
+                                      stacyvm_error **err);
+/** Writes a file whole: it appears complete or not at all. Replaces what was there. mode: permission bits, 0: 0644.
+ *  flags: EXCLUSIVE, APPEND, NO_PARENTS. Errors: FILE_NOT_FOUND, FORBIDDEN, CONFLICT, LIMIT the disk is full. */
+STACYVM_API int32_t stacyvm_file_write(stacyvm_sandbox *sb, const char *path, const void *data, uint64_t size, uint32_t mode, uint64_t flags,
+                                       stacyvm_error **err);
+/** What a path is. flags: NO_FOLLOW. Errors: FILE_NOT_FOUND, FORBIDDEN. */
+STACYVM_API int32_t stacyvm_file_stat(stacyvm_sandbox *sb, const char *path, uint64_t flags, stacyvm_stat *out, stacyvm_error **err);
+/** A stream of `length` bytes (0 and STACYVM_UNLIMITED: to the end) from `offset` on. Never waits; that there is no such file arrives on
+ *  the stream. */
+STACYVM_API int32_t stacyvm_file_reader(stacyvm_sandbox *sb, const char *path, uint64_t offset, uint64_t length, stacyvm_stream **out,
+                                        stacyvm_error **err);
+/** A stream to write a file with. It appears, whole, when stacyvm_stream_finish has succeeded; closed before, nothing happened.
+ *  mode: permission bits, 0: 0644. flags: EXCLUSIVE, NO_PARENTS. Never waits; failures arrive on the stream. */
+STACYVM_API int32_t stacyvm_file_writer(stacyvm_sandbox *sb, const char *path, uint32_t mode, uint64_t flags, stacyvm_stream **out,
+                                        stacyvm_error **err);
+
+/* ---------------------------------------------------------------- streams */
+
+#define STACYVM_STREAM_EXEC 1   /**< A command: chunks STDOUT, STDERR, EXIT. */
+#define STACYVM_STREAM_READER 2 /**< A file being read: chunks BYTES. */
+#define STACYVM_STREAM_WRITER 3 /**< A file being written: no chunks; STACYVM_E_END once it is committed. */
+
+/** The next chunk. STACYVM_E_END after the last one, STACYVM_E_AGAIN when none came in time, otherwise what ended the stream; END and
+ *  failures repeat. The library holds at most a mebibyte or so per stream that is not read; the guest then waits.
+ *  Errors: what the guest answered (FILE_NOT_FOUND ...); CLOSED the sandbox went away; CANCELLED. */
+STACYVM_API int32_t stacyvm_stream_next(stacyvm_stream *st, int64_t timeout_ms, stacyvm_chunk *out, stacyvm_error **err);
+/** Copies at most `cap` (> 0) bytes, at least one, and stores their number in *n. What does not fit stays for the next call. On an exec
+ *  stream only with STACYVM_EXEC_MERGE (INVALID otherwise: two outputs would be mixed); its EXIT chunk is then skipped.
+ *  Answers as stacyvm_stream_next. */
+STACYVM_API int32_t stacyvm_stream_read(stacyvm_stream *st, void *buf, uint64_t cap, int64_t timeout_ms, uint64_t *n, stacyvm_error **err);
+/** Queues bytes for the guest until all are taken or timeout_ms is over. *n: how many were; STACYVM_E_AGAIN instead of none.
+ *  Errors: INVALID this stream takes none; CLOSED the other side takes no more, or after finish; CANCELLED; on a writer, what failed. */
+STACYVM_API int32_t stacyvm_stream_write(stacyvm_stream *st, const void *data, uint64_t size, int64_t timeout_ms, uint64_t *n,
+                                         stacyvm_error **err);
+/** No more bytes from this side. An exec: end of file on standard input; does not wait. A writer: commits the file and waits up to
+ *  timeout_ms for that; STACYVM_E_AGAIN: call again. Any number of times. Errors: as stacyvm_stream_write; on a writer, why it did not appear. */
+STACYVM_API int32_t stacyvm_stream_finish(stacyvm_stream *st, int64_t timeout_ms, stacyvm_error **err);
+/** A descriptor that is readable exactly while stacyvm_stream_next (for_write 0) or stacyvm_stream_write (1) would not answer
+ *  STACYVM_E_AGAIN. Poll both for POLLIN. -1 when there is none to be had, or for writing on a stream that takes no bytes; a queue
+ *  serves any number of streams with one. */
+STACYVM_API int32_t stacyvm_stream_fd(stacyvm_stream *st, int32_t for_write);
+/** STACYVM_STREAM_; 0 for NULL. Never changes for a stream. */
+STACYVM_API int32_t stacyvm_stream_kind(const stacyvm_stream *st);
+/** Ends the stream: every call on it, waiting or later, answers STACYVM_E_CANCELLED. A command's process group is killed, an uncommitted
+ *  file dropped. Nothing happens to a stream that has ended. Any thread. NULL: does nothing. */
+STACYVM_API void stacyvm_stream_cancel(stacyvm_stream *st);
+/** As cancel, and frees the handle. */
+STACYVM_API void stacyvm_stream_close(stacyvm_stream *st);
+
+/* ------------------------------------------------------ one descriptor for many
+ * A stream or op is in at most one queue. It stays until it, or the queue, is closed. */
+
+/** Makes an empty queue. */
+STACYVM_API int32_t stacyvm_queue_new(stacyvm_instance *vm, stacyvm_queue **out, stacyvm_error **err);
+/** A descriptor, readable exactly while stacyvm_queue_wait would not answer STACYVM_E_AGAIN. -1 when there is none to be had. */
+STACYVM_API int32_t stacyvm_queue_fd(stacyvm_queue *q);
+/** Adds a stream, or changes the interest (STACYVM_READY_READ, _WRITE) and tag of one that is in this queue; interest 0 removes it.
+ *  An ended stream counts as ready until then. Errors: CONFLICT it is in another queue; INVALID it is of another instance. */
+STACYVM_API int32_t stacyvm_queue_add_stream(stacyvm_queue *q, stacyvm_stream *st, uint32_t interest, uint64_t tag, stacyvm_error **err);
+/** Adds an op, or changes its tag; it is ready (STACYVM_READY_DONE) from its end until it is closed. Errors: as add_stream. */
+STACYVM_API int32_t stacyvm_queue_add_op(stacyvm_queue *q, stacyvm_op *op, uint64_t tag, stacyvm_error **err);
+/** Waits until a member is ready, then stores up to `cap` (> 0) ready ones in `out` and their number in *n. A member that is not served
+ *  is reported again, after the others. Cost grows with the ready members, not with all. STACYVM_E_AGAIN: none in time. */
+STACYVM_API int32_t stacyvm_queue_wait(stacyvm_queue *q, int64_t timeout_ms, stacyvm_ready *out, uint32_t cap, uint32_t *n,
+                                       stacyvm_error **err);
+/** Closes the queue. Its members live on. */
+STACYVM_API void stacyvm_queue_close(stacyvm_queue *q);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -78,7 +78,8 @@ inline constexpr long kRefused[] = {
 };
 
 /// ENOSYS like an unknown number, and listed so that "known and closed" differs from "forgotten": there is an older way (the mount
-/// calls end at mount, clone3 at clone, the xattr and stat families at their elders), or the program can do without.
+/// calls end at mount, clone3 at clone, the xattr and stat families at their elders), or the program can do without. Newer kernels pass
+/// uretprobe and uprobe by every filter and end a caller that is not their own trampoline: listed for the older ones.
 inline constexpr long kAbsent[] = {
     SYS_clone3, SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
     SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_move_mount, SYS_open_tree, SYS_mount_setattr, kOpenTreeAttr,

@@ -83,8 +83,17 @@ void create_database(const std::string& path, const Fd& directory, std::span<con
   if (fsync(directory.get()) != 0) throw errno_error(Code::io, errno, "store: sync");
 }
 
-void check_integrity(Connection& connection, int64_t size) {
-  Statement check(connection.get(), size <= kFullCheckBytes ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
+struct Sizes {
+  int64_t database, log;  // bytes; -1: no file
+};
+
+void check_integrity(Connection& connection, const Sizes& sizes) {
+  // SQLite reads the missing rest of a last page as zeros. While there is a log the rest may be in it (a write back that was cut
+  // short); without one it is lost.
+  if (sizes.log <= 0 && sizes.database % connection.pragma_int("page_size") != 0) {
+    throw Error(Code::io, "store: the database is damaged: the file ends within a page");
+  }
+  Statement check(connection.get(), sizes.database <= kFullCheckBytes ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
   if (!check.step()) throw Error(Code::io, "store: the integrity check gave no answer");
   const std::string answer(check.bytes());
   if (answer != "ok") throw Error(Code::io, "store: the database is damaged: " + answer.substr(0, answer.find('\n')));
@@ -100,10 +109,10 @@ void tighten(const Fd& directory) {
   }
 }
 
-void check(Connection& connection, int64_t size, std::span<const SchemaStep> steps, bool allow_older) {
+void check(Connection& connection, const Sizes& sizes, std::span<const SchemaStep> steps, bool allow_older) {
   try {
     check_schema(connection, steps, allow_older);
-    check_integrity(connection, size);
+    check_integrity(connection, sizes);
   } catch (Error& error) {
     // SQLite's own words for a file that it cannot read ("file is not a database") say enough, but not what to do.
     if (error.code() == Code::io) error.prefix("refusing the state, which was left as it is");
@@ -128,16 +137,17 @@ Opened open_database(const std::string& path, bool read_only, std::span<const Sc
     size = size_of(directory, kName);
   }
   if (size == 0) throw Error(Code::io, "store: the database is damaged: the file is empty");
+  const Sizes sizes{size, size_of(directory, kLog)};
 
   Opened opened;
   opened.reader_flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOFOLLOW;
   if (read_only) {
     // Reading a WAL database needs the shared-memory file beside it. Where none can be made, nobody else can be writing either, and
     // with an empty log the main file is the whole truth.
-    const bool frozen = faccessat(directory.get(), ".", W_OK, AT_EACCESS) != 0 && size_of(directory, kLog) <= 0;
+    const bool frozen = faccessat(directory.get(), ".", W_OK, AT_EACCESS) != 0 && sizes.log <= 0;
     opened.reader_name = uri(path, kName, frozen);
     opened.connection = open_reader(opened.reader_name, opened.reader_flags);
-    check(*opened.connection, size, steps, false);
+    check(*opened.connection, sizes, steps, false);
     return opened;
   }
 
@@ -149,7 +159,7 @@ Opened open_database(const std::string& path, bool read_only, std::span<const Sc
   opened.connection = std::make_unique<Connection>(opened.reader_name,
                                                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI | SQLITE_OPEN_NOFOLLOW);
   Connection& writer = *opened.connection;
-  check(writer, size, steps, true);
+  check(writer, sizes, steps, true);
   tighten(directory);
   // Lifecycle rows describe kernel objects (processes, cgroups, mounts) that a power failure ends anyway, so a commit need not be on
   // the disk before it is acknowledged: NORMAL survives SIGKILL, because the log's pages are with the kernel, and after a power

@@ -5,7 +5,6 @@
 #include <utility>
 
 namespace svm::channel {
-using protocol::DecodeStatus;
 using protocol::Frame;
 using protocol::kHeaderBytes;
 
@@ -17,9 +16,7 @@ FrameAssembler::Status FrameAssembler::next(std::string_view& in, Frame& out) {
     header_size_ += n;
     in.remove_prefix(n);
     if (header_size_ < kHeaderBytes) return Status::need_more;
-    size_t used = 0;
-    if (decode_frame({header_, kHeaderBytes}, frame_, used) == DecodeStatus::malformed) return Status::malformed;
-    payload_size_ = used - kHeaderBytes;
+    if (!decode_header(header_, frame_, payload_size_)) return Status::malformed;
     std::string().swap(payload_);  // frees it: an idle channel keeps nothing
   }
   if (payload_.empty() && in.size() >= payload_size_) {

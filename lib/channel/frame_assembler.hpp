@@ -23,7 +23,7 @@ class FrameAssembler {
   protocol::Frame frame_;  // of header_, once it is complete
   char header_[protocol::kHeaderBytes];
   size_t header_size_ = 0;
-  size_t payload_size_ = 0;
+  uint32_t payload_size_ = 0;
   std::string payload_;    // of a frame whose bytes came in several pieces
 };
 

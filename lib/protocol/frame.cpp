@@ -32,25 +32,36 @@ void encode_frame(std::string& out, FrameType type, uint32_t stream, std::string
   out += payload;
 }
 
+bool decode_header(const char (&in)[kHeaderBytes], Frame& out, uint32_t& size) noexcept {
+  size = get32(in);
+  const auto type = static_cast<uint8_t>(in[4]);
+  const auto kind = static_cast<uint8_t>(in[5]);
+  const uint32_t stream = get32(in + 8);
+  if (type < static_cast<uint8_t>(FrameType::hello) || type > static_cast<uint8_t>(FrameType::started)) return false;
+  if (in[6] != 0 || in[7] != 0) return false;
+  const auto frame_type = static_cast<FrameType>(type);
+  if (is_connection_frame(frame_type) != (stream == 0)) return false;
+  if (frame_type == FrameType::data) {
+    if (kind > static_cast<uint8_t>(DataKind::entry) || size > kMaxData || size == 0) return false;
+  } else if (kind != 0 || size > kMaxPayload) {
+    return false;
+  }
+  out = Frame{frame_type, static_cast<DataKind>(kind), stream, {}};
+  return true;
+}
+
 DecodeStatus decode_frame(std::string_view in, Frame& out, size_t& used) noexcept {
   used = kHeaderBytes;
   if (in.size() < kHeaderBytes) return DecodeStatus::need_more;
-  const uint32_t size = get32(in.data());
-  const auto type = static_cast<uint8_t>(in[4]);
-  const auto kind = static_cast<uint8_t>(in[5]);
-  const uint32_t stream = get32(in.data() + 8);
-  if (type < static_cast<uint8_t>(FrameType::hello) || type > static_cast<uint8_t>(FrameType::started)) return DecodeStatus::malformed;
-  if (in[6] != 0 || in[7] != 0) return DecodeStatus::malformed;
-  const auto frame_type = static_cast<FrameType>(type);
-  if (is_connection_frame(frame_type) != (stream == 0)) return DecodeStatus::malformed;
-  if (frame_type == FrameType::data) {
-    if (kind > static_cast<uint8_t>(DataKind::entry) || size > kMaxData || size == 0) return DecodeStatus::malformed;
-  } else if (kind != 0 || size > kMaxPayload) {
-    return DecodeStatus::malformed;
-  }
+  char header[kHeaderBytes];
+  std::memcpy(header, in.data(), kHeaderBytes);
+  Frame frame;
+  uint32_t size = 0;
+  if (!decode_header(header, frame, size)) return DecodeStatus::malformed;
   used = kHeaderBytes + size;
   if (in.size() < used) return DecodeStatus::need_more;
-  out = Frame{frame_type, static_cast<DataKind>(kind), stream, in.substr(kHeaderBytes, size)};
+  frame.payload = in.substr(kHeaderBytes, size);
+  out = frame;
   return DecodeStatus::frame;
 }
 

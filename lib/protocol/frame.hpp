@@ -57,6 +57,10 @@ void encode_frame(std::string& out, FrameType type, uint32_t stream, std::string
 /// Writes only the header, for senders that gather payloads with writev.
 void encode_header(char (&out)[kHeaderBytes], FrameType type, uint32_t stream, uint32_t size, DataKind kind = DataKind::bytes) noexcept;
 
+/// Checks a header for itself, for receivers that gather payloads: all of `out` but its payload, and the payload's size. False:
+/// malformed, as below.
+bool decode_header(const char (&in)[kHeaderBytes], Frame& out, uint32_t& size) noexcept;
+
 enum class DecodeStatus { frame, need_more, malformed };
 
 /// Takes one frame from the front of `in`. frame: `out` is filled and `used` is its whole size. need_more: `used` is the size

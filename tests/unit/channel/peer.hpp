@@ -75,7 +75,14 @@ class Peer {
     while (read()) continue;
   }
 
-  bool send_raw(std::string_view bytes) { return write_all(socket_.get(), bytes.data(), bytes.size()) == 0; }
+  bool send_raw(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (n < 0) return false;
+      bytes.remove_prefix(static_cast<size_t>(n));
+    }
+    return true;
+  }
   bool send(FrameType type, uint32_t stream, std::string_view payload = {}, DataKind kind = DataKind::bytes) {
     std::string frame;
     encode_frame(frame, type, stream, payload, kind);

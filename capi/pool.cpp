@@ -99,9 +99,11 @@ void Pool::stop() noexcept {
   s.stopping = true;
   dropped.swap(s.jobs);
   s.work.notify_all();
+  lock.unlock();
+  dropped.clear();  // without the lock: what a job holds may end here, too
+  lock.lock();
   const size_t own = t_pool == &s ? 1 : 0;
   s.gone.wait(lock, [&] { return s.threads <= own; });
-  lock.unlock();  // `dropped` may hold what takes this lock again
 }
 
 size_t Pool::threads() const noexcept {

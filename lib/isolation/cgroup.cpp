@@ -348,7 +348,10 @@ int CgroupParent::create(const char* name, const CgroupLimits& limits, Cgroup& o
   out.swap_error = outcome(limits.memory != 0, errors.swap, support_.swap_error);
   out.cpu_error = outcome(limits.milli_cpus != 0, errors.cpu, support_.cpu_error);
   out.pids_error = outcome(limits.pids != 0, errors.pids, support_.pids_error);
-  if (out.made_ == 0) return first_error != 0 ? first_error : -EOPNOTSUPP;
+  if (out.made_ == 0) {
+    if (first_error != 0) return first_error;
+    return support_.memory_error != 0 ? -support_.memory_error : -EOPNOTSUPP;  // open() found no place: why not
+  }
   out.parent_ = this;
   std::snprintf(out.name_, sizeof out.name_, "%s", name);
   return 0;

@@ -53,34 +53,39 @@ int remove_soon(Cgroup& group) {
   return error;
 }
 
-/// Runs `body` in a child born in the agent's level that has moved to the commands' level, like a command of a sandbox.
+/// Moves the caller to the commands' level, as a command of a sandbox does.
+bool become_command(const Cgroup& group) {
+  for (size_t i = 0; i < group.command_fd_count(); ++i) {
+    if (::write(group.command_fd(i), "0", 1) != 1) return false;
+  }
+  return true;
+}
+
+/// Runs `body` in a child born in the agent's level, like the first process of a sandbox.
+template <class Body>
+int as_agent(Cgroup& group, Body body) {
+  if (group.into_fd() < 0) {
+    REQUIRE(group.enter() == 0);
+    const int result = in_child(body);
+    REQUIRE(group.leave() == 0);
+    return result;
+  }
+  CloneArgs args{};
+  args.flags = kCloneIntoCgroup;
+  args.cgroup = static_cast<uint64_t>(group.into_fd());
+  args.exit_signal = SIGCHLD;
+  const long pid = syscall_result(kSysClone3, &args, sizeof args);
+  REQUIRE(pid >= 0);
+  if (pid == 0) ::_exit(body());
+  int status;
+  REQUIRE(::waitpid(static_cast<pid_t>(pid), &status, 0) == pid);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+/// Runs `body` in a child born in the agent's level that has moved to the commands' level.
 template <class Body>
 int in_group(Cgroup& group, Body body) {
-  const int agent = group.into_fd();
-  if (agent < 0) REQUIRE(group.enter() == 0);
-  const auto enter_and_run = [&]() -> int {
-    for (size_t i = 0; i < group.command_fd_count(); ++i) {
-      if (::write(group.command_fd(i), "0", 1) != 1) return 255;
-    }
-    return body();
-  };
-  int result;
-  if (agent >= 0) {
-    CloneArgs args{};
-    args.flags = kCloneIntoCgroup;
-    args.cgroup = static_cast<uint64_t>(agent);
-    args.exit_signal = SIGCHLD;
-    const long pid = syscall_result(kSysClone3, &args, sizeof args);
-    REQUIRE(pid >= 0);
-    if (pid == 0) ::_exit(enter_and_run());
-    int status;
-    REQUIRE(::waitpid(static_cast<pid_t>(pid), &status, 0) == pid);
-    result = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-  } else {
-    result = in_child(enter_and_run);
-    REQUIRE(group.leave() == 0);
-  }
-  return result;
+  return as_agent(group, [&]() -> int { return become_command(group) ? body() : 255; });
 }
 
 int touch_memory(size_t bytes) {
@@ -125,21 +130,12 @@ TEST_CASE("cgroup: the agent's level has headroom while a command is killed") {
   REQUIRE(groups.parent.create("sb-levels", {32 * kMiB, 0, 0, 64 * kMiB}, group) == 0);
   REQUIRE(group.memory_error == 0);
   // The "agent" holds more than the commands' limit, then starts a hog: only the hog dies.
-  const int agent_fd = group.into_fd();
-  if (agent_fd < 0) REQUIRE(group.enter() == 0);
-  const int agent = agent_fd >= 0 ? 0 : in_child([&]() -> int {
-    if (touch_memory(40 * kMiB) != 0) return 1;
-    const int hog = in_child([&]() -> int {
-      for (size_t i = 0; i < group.command_fd_count(); ++i) {
-        if (::write(group.command_fd(i), "0", 1) != 1) return 2;
-      }
-      return touch_memory(48 * kMiB);
-    });
-    return hog == 1000 + SIGKILL ? 0 : 3;
-  });
-  if (agent_fd < 0) REQUIRE(group.leave() == 0);
-  CHECK(agent == 0);
-  if (agent_fd < 0) CHECK(group.oom_kills() == 1);
+  CHECK(as_agent(group, [&]() -> int {
+          if (touch_memory(40 * kMiB) != 0) return 1;
+          const int hog = in_child([&]() -> int { return become_command(group) ? touch_memory(48 * kMiB) : 2; });
+          return hog == 1000 + SIGKILL ? 0 : 3;
+        }) == 0);
+  CHECK(group.oom_kills() == 1);
   CHECK(remove_soon(group) == 0);
 }
 
@@ -290,14 +286,14 @@ TEST_CASE("cgroup: what a killed owner left is found, ended and removed; others 
           parent.open(instance.c_str(), ignored);
           Cgroup group;
           if (parent.create("sb-left", {0, 0, 4, 0}, group) != 0) return 1;
-          if (group.enter() != 0) return 2;
-          if (group.into_fd() >= 0) return 3;
-          const pid_t pid = ::fork();
-          if (pid == 0) {
-            for (;;) ::pause();  // holds the pipe's end
-          }
-          return group.leave() == 0 ? 0 : 4;
-        }) == (support.version == 1 ? 0 : 3));
+          return as_agent(group, []() -> int {
+            const pid_t pid = ::fork();
+            if (pid == 0) {
+              for (;;) ::pause();  // holds the pipe's end
+            }
+            return pid > 0 ? 0 : 2;
+          });
+        }) == 0);
   write_end.reset();
   const unsigned removed = remove_stale_cgroups(instance.c_str());
   CHECK(removed >= 1);

@@ -34,7 +34,8 @@ int install_seccomp(Profile profile) noexcept;
 
 // --- Landlock
 /// The domain of the sandbox: everything below / as the file modes say, but no device nodes made, device ioctls only on /dev,
-/// no mounts. Sets *abi to the kernel's Landlock ABI; -ENOSYS or -EOPNOTSUPP (with *abi 0) when the kernel has none.
+/// no mounts, and no abstract socket outside (ABI 6). Sets *abi to the kernel's Landlock ABI; -ENOSYS or -EOPNOTSUPP (with *abi 0) when
+/// the kernel has none, or only ABI 1, which would refuse every rename to another directory. Needs no_new_privs.
 int install_landlock(uint32_t* abi) noexcept;
 
 // --- rlimits

@@ -1,0 +1,88 @@
+#include "gate/exchange.hpp"
+
+#include <thread>
+
+#include "fakes.hpp"
+
+using namespace svm;
+using namespace svm::test;
+
+namespace {
+
+std::shared_ptr<FakeStream> scripted(FakeSession& session) { return session.stream = std::make_shared<FakeStream>(); }
+
+gate::Message stat() { return gate::message(protocol::Op::stat, protocol::StatRequest{"/a", true, ""}); }
+
+}  // namespace
+
+TEST_CASE("exchange: a failed result becomes the Error that it stands for") {
+  FakeSession session;
+  const auto stream = scripted(session);
+  stream->result_value = {Code::file_not_found, 2, "/a: No such file or directory", ""};
+  const auto error = error_of([&] { gate::exchange(session, stat(), {}, false, {}); });
+  REQUIRE(error);
+  CHECK(error->code() == Code::file_not_found);
+  CHECK(error->message() == "/a: No such file or directory");
+  CHECK(fact(*error, "errno") == "2");
+  CHECK_FALSE(*stream->cancelled);
+}
+
+TEST_CASE("exchange: codes that are no errors are not believed; an empty message is filled; no errno, no fact") {
+  CHECK(gate::result_error({Code::again, 0, "", ""}).code() == Code::internal);
+  CHECK(gate::result_error({Code::end, 0, "", ""}).code() == Code::internal);
+  CHECK(gate::result_error({static_cast<Code>(-50), 0, "", ""}).code() == Code::internal);
+  const Error error = gate::result_error({Code::closed, 0, "", ""});
+  CHECK(error.code() == Code::closed);
+  CHECK_FALSE(error.message().empty());
+  CHECK(error.facts().empty());
+}
+
+TEST_CASE("exchange: nobody waits for ever on an agent that is silent") {
+  for (const gate::Bounds& bounds : {gate::Bounds{100, 20, -1}, gate::Bounds{100, -1, 20}, gate::Bounds{100, 5000, 20}})
+    for (const std::string_view input : {std::string_view(), std::string_view("x")}) {
+      FakeSession session;
+      const auto stream = scripted(session);
+      stream->held = true;
+      stream->credit = 0;
+      CHECK(code_of([&] { gate::exchange(session, stat(), input, false, bounds); }) == Code::timeout);
+      CHECK(*stream->cancelled);
+    }
+}
+
+TEST_CASE("exchange: progress keeps the idle bound away, not the total one") {
+  const auto slow = [](const gate::Bounds& bounds) {
+    FakeSession session;
+    const auto stream = scripted(session);
+    stream->credit = 0;
+    stream->waits_for_end = true;
+    std::thread agent([stream] {
+      for (int i = 0; i < 20; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        stream->grant(1);
+      }
+    });
+    const Code code = code_of([&] { gate::exchange(session, stat(), "01234567890123456789", true, bounds); });
+    agent.join();
+    return code;
+  };
+  CHECK(slow({100, -1, 5000}) == Code::ok);
+  CHECK(slow({100, 50, 5000}) == Code::timeout);
+}
+
+TEST_CASE("exchange: an answer at its bound is taken, one byte more is not") {
+  for (const bool beyond : {false, true}) {
+    FakeSession session;
+    const auto stream = scripted(session);
+    stream->pieces = {{protocol::DataKind::entry, std::string(60, 'e')}, {protocol::DataKind::bytes, std::string(beyond ? 41 : 40, 'b')}};
+    CHECK(code_of([&] { gate::exchange(session, stat(), {}, false, {100, -1, -1}); }) == (beyond ? Code::limit : Code::ok));
+    CHECK(*stream->cancelled == beyond);
+  }
+}
+
+TEST_CASE("exchange: no hook is left behind") {
+  FakeSession session;
+  const auto stream = scripted(session);
+  gate::exchange(session, stat(), "input", true, {});
+  stream->grant(1);  // would call a dead hook
+  CHECK(stream->written == "input");
+}

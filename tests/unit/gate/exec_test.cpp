@@ -1,0 +1,200 @@
+#include <thread>
+
+#include "fakes.hpp"
+#include "gate/exchange.hpp"
+#include "model/limits.hpp"
+
+using namespace svm;
+using namespace svm::test;
+using protocol::DataKind;
+using protocol::ExecReason;
+
+namespace {
+model::ExecRequest shell(std::string command) {
+  model::ExecRequest request;
+  request.id = kId;
+  request.command = std::move(command);
+  return request;
+}
+}  // namespace
+
+TEST_CASE("exec: mode shell is one line with quoted arguments, argv is a vector") {
+  Rig rig;
+  model::ExecRequest request = shell("echo");
+  request.args = {"a b", "it's"};
+  rig.gate.run<ops::ExecRun>(rig.caller, request);
+  protocol::ExecRequest sent = rig.session().last().exec;
+  CHECK(sent.argv.empty());
+  CHECK(sent.shell == "echo 'a b' 'it'\"'\"'s'");
+  request.mode = "argv";
+  rig.gate.run<ops::ExecRun>(rig.caller, request);
+  sent = rig.session().last().exec;
+  CHECK(sent.shell.empty());
+  CHECK(sent.argv == std::vector<std::string>{"echo", "a b", "it's"});
+}
+
+TEST_CASE("exec: everything that was asked reaches the agent") {
+  Rig rig;
+  model::ExecRequest request = shell("c");
+  request.env = {{"A", "1"}, {"B", "2"}};
+  request.workdir = "/w";
+  request.user = "root";
+  request.timeout_ms = 1234;
+  request.merge = true;
+  request.output_limit = 99;
+  rig.gate.run<ops::ExecRun>(rig.caller, request);
+  const protocol::ExecRequest sent = rig.session().last().exec;
+  CHECK(sent.env == std::vector<std::pair<std::string, std::string>>{{"A", "1"}, {"B", "2"}});
+  CHECK(sent.cwd == "/w");
+  CHECK(sent.user == "root");
+  CHECK(sent.timeout_ms == 1234);
+  CHECK(sent.merge);
+  CHECK(sent.output_limit == 99);
+  CHECK_FALSE(sent.use_stdin);
+}
+
+TEST_CASE("exec: the largest command that is valid is one that the agent can decode") {
+  Rig rig;
+  model::ExecRequest request = shell("c");
+  request.mode = "argv";
+  request.args.assign(model::kMaxArgs, "");
+  request.args[0] = std::string(model::kMaxArgumentBytes, 'a');
+  request.env = {{"A", std::string(model::kMaxArgumentBytes - 2, 'v')}};
+  request.workdir = "/" + std::string(model::kMaxPathBytes - 1, 'w');
+  request.user = std::string(model::kMaxNameBytes, 'u');
+  rig.gate.run<ops::ExecRun>(rig.caller, request);
+  CHECK(rig.session().payloads.back().size() <= protocol::kMaxPayload);
+  CHECK(rig.session().last().exec.argv.size() == protocol::kMaxArgs);
+}
+
+TEST_CASE("exec: output and error are collected apart, the result is mapped") {
+  Rig rig;
+  FakeStream& stream = rig.script();
+  stream.pieces = {{DataKind::out, "a"}, {DataKind::err, "x"}, {DataKind::out, "b\xff"}, {DataKind::err, "y"}};
+  stream.result_value.body = exec_result(ExecReason::timeout, 137, 9);
+  const model::ExecResponse response = rig.gate.run<ops::ExecRun>(rig.caller, shell("c"));
+  CHECK(response.out == "ab\xff");
+  CHECK(response.err == "xy");
+  CHECK(response.reason == "timeout");
+  CHECK(response.exit_code == 137);
+  CHECK(response.signal == 9);
+  CHECK(response.wall_us == 1500);
+  CHECK(response.cpu_us == 700);
+  CHECK(response.memory_peak == 4096);
+}
+
+TEST_CASE("exec: every reason has its word") {
+  const std::pair<ExecReason, std::string_view> reasons[] = {{ExecReason::exited, "exited"}, {ExecReason::signalled, "signalled"},       {ExecReason::timeout, "timeout"},
+                                                             {ExecReason::oom, "oom"},       {ExecReason::output_limit, "output_limit"}, {ExecReason::cancelled, "cancelled"}};
+  for (const auto& [reason, word] : reasons) {
+    Rig rig;
+    rig.script().result_value.body = exec_result(reason, 0);
+    CHECK(rig.gate.run<ops::ExecRun>(rig.caller, shell("c")).reason == word);
+  }
+}
+
+TEST_CASE("exec: the output limit has a default, a most, and one beyond") {
+  Rig rig;
+  model::ExecRequest request = shell("c");
+  rig.gate.run<ops::ExecRun>(rig.caller, request);
+  CHECK(rig.session().last().exec.output_limit == model::kDefaultUnaryOutput);
+  request.output_limit = model::kMaxUnaryOutput;
+  CHECK_NOTHROW(rig.gate.run<ops::ExecRun>(rig.caller, request));
+  ++request.output_limit;
+  const auto error = error_of([&] { rig.gate.run<ops::ExecRun>(rig.caller, request); });
+  REQUIRE(error);
+  CHECK(fact(*error, "field") == "output_limit");
+  // a stream has no such bound, and no default
+  CHECK_NOTHROW(rig.gate.start<ops::ExecStart>(rig.caller, request));
+  CHECK(rig.session().last().exec.output_limit == request.output_limit);
+  request.output_limit = 0;
+  rig.gate.start<ops::ExecStart>(rig.caller, request);
+  CHECK(rig.session().last().exec.output_limit == 0);
+}
+
+TEST_CASE("exec: an agent that sends more than it was allowed is cut off") {
+  Rig rig;
+  model::ExecRequest request = shell("c");
+  request.output_limit = 1;
+  FakeStream& exact = rig.script();
+  exact.pieces = {{DataKind::out, std::string(protocol::kWindow + 1, 'x')}};
+  exact.result_value.body = exec_result(ExecReason::output_limit, 137);
+  CHECK(rig.gate.run<ops::ExecRun>(rig.caller, request).out.size() == protocol::kWindow + 1);
+  FakeStream& beyond = rig.script();
+  const auto cancelled = beyond.cancelled;
+  beyond.pieces = {{DataKind::out, std::string(protocol::kWindow, 'x')}, {DataKind::err, "xx"}};
+  CHECK(code_of([&] { rig.gate.run<ops::ExecRun>(rig.caller, request); }) == Code::limit);
+  CHECK(*cancelled);
+}
+
+TEST_CASE("exec: standard input larger than the window goes in while output comes out") {
+  Rig rig;
+  FakeStream& stream = rig.script();
+  const std::string input(10'000, 'i');
+  stream.credit = 1000;
+  stream.bytes_per_piece = 1000;
+  stream.waits_for_end = true;
+  for (int i = 0; i < 10; ++i) stream.pieces.push_back({DataKind::out, std::string(1000, 'o')});
+  stream.result_value.body = exec_result(ExecReason::exited, 0);
+  const auto kept = rig.session().stream;
+  model::ExecRequest request = shell("cat");
+  request.stdin_data = input;
+  const model::ExecResponse response = rig.gate.run<ops::ExecRun>(rig.caller, request);
+  CHECK(kept->written == input);
+  CHECK(kept->finished);
+  CHECK(response.out.size() == 10'000);
+  CHECK_FALSE(*kept->cancelled);
+  CHECK(rig.session().last().exec.use_stdin);
+}
+
+TEST_CASE("exec: standard input waits for credit that another thread brings") {
+  Rig rig;
+  FakeStream& stream = rig.script();
+  stream.credit = 0;
+  stream.waits_for_end = true;
+  stream.result_value.body = exec_result(ExecReason::exited, 0);
+  const auto kept = rig.session().stream;
+  model::ExecRequest request = shell("cat");
+  request.stdin_data = std::string(100, 'i');
+  std::thread agent([kept] {
+    for (int i = 0; i < 10; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      kept->grant(10);
+    }
+  });
+  CHECK_NOTHROW(rig.gate.run<ops::ExecRun>(rig.caller, request));
+  agent.join();
+  CHECK(kept->written.size() == 100);
+}
+
+TEST_CASE("exec: a command that does not read its input is not an error") {
+  Rig rig;
+  FakeStream& stream = rig.script();
+  stream.closes_after = 0;
+  stream.result_value.body = exec_result(ExecReason::exited, 3);
+  model::ExecRequest request = shell("exit 3");
+  request.stdin_data = "unread";
+  CHECK(rig.gate.run<ops::ExecRun>(rig.caller, request).exit_code == 3);
+}
+
+TEST_CASE("exec: use_stdin belongs to the stream, stdin to the answer") {
+  Rig rig;
+  model::ExecRequest request = shell("c");
+  request.use_stdin = true;
+  auto error = error_of([&] { rig.gate.run<ops::ExecRun>(rig.caller, request); });
+  REQUIRE(error);
+  CHECK(fact(*error, "field") == "use_stdin");
+  CHECK_NOTHROW(rig.gate.start<ops::ExecStart>(rig.caller, request));
+  CHECK(rig.session().last().exec.use_stdin);
+  request.use_stdin = false;
+  request.stdin_data = "x";
+  error = error_of([&] { rig.gate.start<ops::ExecStart>(rig.caller, request); });
+  REQUIRE(error);
+  CHECK(fact(*error, "field") == "stdin");
+}
+
+TEST_CASE("exec: a result that is no ExecResult is an internal error") {
+  Rig rig;
+  rig.script().result_value.body = "garbage";
+  CHECK(code_of([&] { rig.gate.run<ops::ExecRun>(rig.caller, shell("c")); }) == Code::internal);
+}

@@ -1,0 +1,193 @@
+// Stand-ins for what lies behind the gate. They make faults and show order; the real path has its own suite.
+#pragma once
+#include <doctest/doctest.h>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "gate/gate.hpp"
+#include "gate/trace.hpp"
+
+namespace svm::test {
+
+inline const std::string kId = "sb-" + std::string(26, 'a');
+inline const std::string kOther = "sb-" + std::string(26, 'b');
+
+/// Everything that happened, in order: "stage scope", "audit intent", "manager get" ...
+using Journal = std::vector<std::string>;
+
+class FakeLog final : public audit::Log {
+ public:
+  explicit FakeLog(Journal& journal) : journal_(journal) {}
+  int64_t append(model::AuditRow row) override;
+  void flush() override {}
+
+  std::vector<model::AuditRow> rows;
+  int failures_after = -1;  // appends that still succeed; -1: all
+
+ private:
+  Journal& journal_;
+};
+
+/// Plays a script: what `next` gives, what `write` takes.
+class FakeStream final : public channel::Stream {
+ public:
+  Next next(int64_t timeout_ms, channel::Piece& out) override;
+  const protocol::Result* result() const noexcept override { return ended_ ? &result_value : nullptr; }
+  uint32_t pid() const noexcept override { return 7; }
+  size_t write(const void* data, size_t size, int64_t timeout_ms) override;
+  void finish() override;
+  void cancel() noexcept override;
+  void send_signal(int signal, bool) override { last_signal = signal; }
+  bool readable() const noexcept override { return true; }
+  bool writable() const noexcept override { return true; }
+  void set_notify(std::function<void()> hook) override;
+
+  /// From another thread: more may be written, the rest may be read.
+  void grant(size_t bytes);
+  void release();
+
+  std::deque<channel::Piece> pieces;
+  protocol::Result result_value;
+  size_t credit = SIZE_MAX;      // bytes that write still takes
+  size_t bytes_per_piece = 0;    // > 0: a piece is given only for each so many bytes written, as `cat` does
+  size_t closes_after = SIZE_MAX;  // bytes after which write throws closed
+  bool waits_for_end = false;    // the Result comes only after finish()
+  bool held = false;             // nothing comes until release()
+  std::string written;
+  bool finished = false;
+  int last_signal = 0;
+  std::shared_ptr<bool> cancelled = std::make_shared<bool>(false);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::function<void()> hook_;
+  size_t given_ = 0;
+  bool ended_ = false;
+};
+
+class FakeSession final : public providers::Session {
+ public:
+  std::shared_ptr<channel::Stream> request(protocol::Op op, std::string payload) override;
+  const std::vector<std::string>& enforced() const noexcept override { return none_; }
+  const std::vector<std::string>& unenforced() const noexcept override { return none_; }
+  void destroy(int64_t) override {}
+
+  std::vector<protocol::Op> operations;
+  std::vector<std::string> payloads;
+  std::shared_ptr<FakeStream> stream;  // what the next request gets; empty: one that succeeds at once
+
+  /// What the agent would have read.
+  protocol::Request last() const;
+
+ private:
+  std::vector<std::string> none_;
+};
+
+class FakeManager final : public manager::Manager {
+ public:
+  FakeManager() : log(journal), session_object(std::make_shared<FakeSession>()) {}
+  audit::Log& audit() noexcept override { return log; }
+  manager::ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) override;
+  model::SandboxRecord spawn(manager::ResolvedSpawn spawn) override;
+  model::SandboxRecord get(std::string_view id) override;
+  std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) override;
+  model::SandboxRecord extend(std::string_view id, int64_t ttl_ms) override;
+  void destroy(std::string_view id, std::string_view reason) override;
+  std::shared_ptr<providers::Session> session(std::string_view id) override;
+  void shutdown(int64_t) override {}
+
+  Journal journal;
+  FakeLog log;
+  std::shared_ptr<FakeSession> session_object;
+  std::vector<model::SandboxRecord> records = {record(kId, "")};
+  std::function<void(std::string_view call)> fault;  // may throw
+
+  static model::SandboxRecord record(std::string id, std::string tenant);
+
+ private:
+  void note(std::string_view call);
+};
+
+/// A manager, a gate before it, and a journal that also has the stages.
+struct Rig {
+  FakeManager manager;
+  gate::Gate gate{manager};
+  model::Identity caller;
+  gate::TraceScope trace{[this](std::string_view, std::string_view stage) { manager.journal.push_back("stage " + std::string(stage)); }};
+
+  Rig() { caller.scopes = {"*"}; }
+  const std::vector<model::AuditRow>& rows() const { return manager.log.rows; }
+  FakeSession& session() { return *manager.session_object; }
+  /// The stream that the next request gets.
+  FakeStream& script() { return *(session().stream = std::make_shared<FakeStream>()); }
+};
+
+std::string exec_result(protocol::ExecReason reason, int32_t exit_code, int32_t signal = 0);
+
+/// The body that every operation accepts: members that it does not know are ignored.
+template <class O>
+std::string body_of() {
+  std::string mode;
+  if constexpr (requires(typename O::Request r) { r.mode; }) mode = std::is_same_v<typename O::Request, model::ExecRequest> ? R"(,"mode":"argv")" : R"(,"mode":"0600")";
+  return R"({"id":")" + kId + R"(","command":"c","path":"/a","pattern":"/*","old_path":"/a","new_path":"/b","ttl":"1m")" + mode + "}";
+}
+
+template <class Visit, class... O>
+void each(Visit visit, std::tuple<O...>*) { (visit.template operator()<O>(), ...); }
+template <class Visit>
+void each_operation(Visit visit) { each(visit, static_cast<ops::All*>(nullptr)); }
+
+/// Through the typed door or the JSON door, whichever shape it has; drains a stream.
+template <class O>
+void call_typed(Rig& rig, typename O::Request request) {
+  if constexpr (O::row.shape == ops::Shape::stream) {
+    auto stream = rig.gate.template start<O>(rig.caller, std::move(request));
+    channel::Piece piece;
+    while (stream->next(1000, piece) == channel::Stream::Next::piece) {
+    }
+  } else {
+    rig.gate.template run<O>(rig.caller, std::move(request));
+  }
+}
+template <class O>
+void call_json(Rig& rig, std::string_view body) {
+  if constexpr (O::row.shape == ops::Shape::stream) {
+    auto stream = rig.gate.call_stream(rig.caller, O::row.name, {}, body);
+    channel::Piece piece;
+    while (stream->next(1000, piece) == channel::Stream::Next::piece) {
+    }
+  } else {
+    rig.gate.call(rig.caller, O::row.name, {}, body);
+  }
+}
+
+template <class F>
+std::optional<Error> error_of(F act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    return error;
+  }
+  return std::nullopt;
+}
+template <class F>
+Code code_of(F act) {
+  const auto error = error_of(act);
+  return error ? error->code() : Code::ok;
+}
+inline std::string fact(const Error& error, std::string_view name) {
+  for (const auto& [key, value] : error.facts())
+    if (key == name) return value;
+  return "";
+}
+
+}  // namespace svm::test

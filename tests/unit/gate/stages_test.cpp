@@ -1,0 +1,204 @@
+// Every operation, through both doors, passes every stage in order; none can be reached around a check.
+#include "fakes.hpp"
+#include "model/limits.hpp"
+
+using namespace svm;
+using namespace svm::test;
+
+namespace {
+
+Journal stages_of(const Journal& journal) {
+  Journal stages;
+  for (const std::string& entry : journal)
+    if (entry.starts_with("stage ")) stages.push_back(entry.substr(6));
+  return stages;
+}
+
+const Journal kAllStages(gate::kStages.begin(), gate::kStages.end());
+
+size_t position(const Journal& journal, std::string_view entry) {
+  return static_cast<size_t>(std::find(journal.begin(), journal.end(), entry) - journal.begin());
+}
+
+bool reached_manager(const Journal& journal) {
+  for (const std::string& entry : journal)
+    if (entry.starts_with("manager ")) return true;
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("stages: every operation passes all of them, in order, through both doors") {
+  each_operation([]<class O>() {
+    INFO("operation: ", std::string(O::row.name));
+    Rig typed;
+    call_typed<O>(typed, model::decode<typename O::Request>({}, body_of<O>()));
+    CHECK(stages_of(typed.manager.journal) == kAllStages);
+    Rig json;
+    call_json<O>(json, body_of<O>());
+    CHECK(stages_of(json.manager.journal) == kAllStages);
+  });
+}
+
+TEST_CASE("stages: the act comes after its intent and before its outcome, and after every check") {
+  each_operation([]<class O>() {
+    INFO("operation: ", std::string(O::row.name));
+    Rig rig;
+    call_json<O>(rig, body_of<O>());
+    const Journal& journal = rig.manager.journal;
+    if (O::row.object == ops::ObjectRule::sandbox) {
+      const size_t get = position(journal, "manager get");
+      CHECK(get > position(journal, "stage object"));
+      CHECK(get < position(journal, "stage resolve"));
+    }
+    if (O::row.scope == ops::Scope::sandbox_read) {
+      CHECK(rig.rows().empty());
+      return;
+    }
+    const size_t intent = position(journal, "audit intent"), run = position(journal, "stage run"), outcome = position(journal, "audit outcome");
+    CHECK(position(journal, "stage reserve") < intent);
+    CHECK(intent < run);
+    CHECK(run < outcome);
+    CHECK(outcome < journal.size());
+    for (const std::string_view act : {"manager spawn", "manager session", "manager extend", "manager destroy requested"}) {
+      const size_t at = position(journal, act);
+      if (at < journal.size()) CHECK((run < at && at < outcome));
+    }
+  });
+}
+
+TEST_CASE("stages: without the scope nothing is decoded and nothing is reached") {
+  each_operation([]<class O>() {
+    INFO("operation: ", std::string(O::row.name));
+    for (const std::vector<std::string>& scopes : {std::vector<std::string>{}, {"", "sandbox", "*:*", "sandbox:*", "admin", "SANDBOX:READ", "file"}}) {
+      Rig rig;
+      rig.caller.scopes = scopes;
+      const auto error = error_of([&] { call_json<O>(rig, "this is not JSON"); });
+      REQUIRE(error);
+      CHECK(error->code() == Code::forbidden);
+      CHECK(fact(*error, "scope") == ops::scope_name(O::row.scope));
+      CHECK(stages_of(rig.manager.journal) == Journal{"scope", "audit"});
+      CHECK_FALSE(reached_manager(rig.manager.journal));
+      REQUIRE(rig.rows().size() == 1);
+      CHECK(rig.rows()[0].phase == "denied");
+      CHECK(rig.rows()[0].outcome == "FORBIDDEN");
+    }
+  });
+}
+
+TEST_CASE("stages: exactly the row's scope suffices, and no other operation's scope does") {
+  each_operation([]<class O>() {
+    for (const ops::Scope scope : {ops::Scope::sandbox_read, ops::Scope::sandbox_write, ops::Scope::exec, ops::Scope::file_read, ops::Scope::file_write}) {
+      INFO("operation: ", std::string(O::row.name), " scope: ", std::string(ops::scope_name(scope)));
+      Rig rig;
+      rig.caller.scopes = {std::string(ops::scope_name(scope))};
+      CHECK(code_of([&] { call_json<O>(rig, body_of<O>()); }) == (scope == O::row.scope ? Code::ok : Code::forbidden));
+    }
+  });
+}
+
+TEST_CASE("stages: a local caller without scopes may do nothing") {
+  Rig rig;
+  rig.caller = model::Identity{};
+  CHECK(code_of([&] { rig.gate.run<ops::SandboxList>(rig.caller, {}); }) == Code::forbidden);
+}
+
+TEST_CASE("stages: a typed request meets the same bounds as a JSON one") {
+  Rig rig;
+  model::SpawnRequest spawn;
+  spawn.ttl_ms = model::kMaxTtlMs + 1;
+  const auto error = error_of([&] { rig.gate.run<ops::SandboxSpawn>(rig.caller, spawn); });
+  REQUIRE(error);
+  CHECK(error->code() == Code::invalid);
+  CHECK(fact(*error, "field") == "ttl");
+  CHECK_FALSE(reached_manager(rig.manager.journal));
+  REQUIRE(rig.rows().size() == 1);
+  CHECK(rig.rows()[0].outcome == "BAD_REQUEST");
+}
+
+TEST_CASE("stages: an id that cannot be one is not found, and the manager is not asked") {
+  each_operation([]<class O>() {
+    if constexpr (O::row.object == ops::ObjectRule::sandbox) {
+      INFO("operation: ", std::string(O::row.name));
+      for (const std::string& id : {std::string("x"), std::string("../etc"), "sb-" + std::string(25, 'a'), "sb-" + std::string(27, 'a'), "SB-" + std::string(26, 'a'), "sb-" + std::string(26, '1'),
+                                   "xx-" + std::string(26, 'a')}) {
+        Rig rig;
+        auto request = model::decode<typename O::Request>({}, body_of<O>());
+        request.id = id;
+        CHECK(code_of([&] { call_typed<O>(rig, request); }) == Code::not_found);
+        CHECK_FALSE(reached_manager(rig.manager.journal));
+        REQUIRE(rig.rows().size() == 1);
+        CHECK(rig.rows()[0].object.empty());  // text of the caller's does not enter the log as an object
+      }
+    }
+  });
+}
+
+TEST_CASE("stages: another tenant's sandbox cannot be told from one that does not exist") {
+  each_operation([]<class O>() {
+    if constexpr (O::row.object == ops::ObjectRule::sandbox) {
+      INFO("operation: ", std::string(O::row.name));
+      Rig foreign, absent, own;
+      foreign.caller.tenant = absent.caller.tenant = own.caller.tenant = "mine";
+      foreign.manager.records = {FakeManager::record(kId, "theirs")};
+      absent.manager.records = {};
+      own.manager.records = {FakeManager::record(kId, "mine")};
+      const auto denied = error_of([&] { call_json<O>(foreign, body_of<O>()); });
+      const auto missing = error_of([&] { call_json<O>(absent, body_of<O>()); });
+      REQUIRE(denied);
+      REQUIRE(missing);
+      CHECK(denied->code() == Code::not_found);
+      CHECK(denied->code() == missing->code());
+      CHECK(denied->message() == missing->message());
+      CHECK(denied->facts() == missing->facts());
+      CHECK(position(foreign.manager.journal, "manager session") == foreign.manager.journal.size());
+      REQUIRE(foreign.rows().size() == 1);
+      CHECK(foreign.rows()[0].object == kId);
+      CHECK(code_of([&] { call_json<O>(own, body_of<O>()); }) == Code::ok);
+    }
+  });
+}
+
+TEST_CASE("stages: a sandbox without a tenant is hidden from callers with one") {
+  Rig rig;
+  rig.caller.tenant = "mine";
+  CHECK(code_of([&] { rig.gate.run<ops::SandboxGet>(rig.caller, {kId}); }) == Code::not_found);
+}
+
+TEST_CASE("stages: only the embedding application may name host paths") {
+  const auto spawn = [](Rig& rig, std::string_view body) { return error_of([&] { rig.gate.call(rig.caller, "sandbox.spawn", {}, body); }); };
+  for (const std::string_view body : {R"({"mounts":[{"host":"/srv","guest":"/data"}]})", R"({"image":"/srv/rootfs"})", R"({"image":"./rootfs"})", R"({"image":"../rootfs"})"}) {
+    Rig remote;
+    remote.caller.local = false;
+    const auto error = spawn(remote, body);
+    REQUIRE(error);
+    CHECK(error->code() == Code::forbidden);
+    CHECK_FALSE(reached_manager(remote.manager.journal));
+    CHECK(error->message().find("/srv") == std::string::npos);
+    Rig local;
+    CHECK_FALSE(spawn(local, body));
+  }
+  for (const std::string_view body : {R"({"image":"host"})", R"({"image":"alpine:latest"})", R"({"image":"registry.example/a/b:1"})", "{}", R"({"mounts":[]})"}) {
+    Rig remote;
+    remote.caller.local = false;
+    CHECK_FALSE(spawn(remote, body));
+  }
+}
+
+TEST_CASE("stages: a tenant's list holds its own sandboxes only, and pages are full") {
+  Rig rig;
+  rig.manager.records.clear();
+  for (int i = 0; i < 10; ++i) rig.manager.records.push_back(FakeManager::record("sb-" + std::string(25, 'a') + static_cast<char>('a' + i), i % 3 == 0 ? "mine" : "theirs"));
+  rig.caller.tenant = "mine";  // records 0, 3, 6, 9
+  const auto ids = [&](uint32_t limit, std::string after) {
+    std::string letters;
+    for (const auto& item : rig.gate.run<ops::SandboxList>(rig.caller, {limit, after}).items) letters += item.record.id.back();
+    return letters;
+  };
+  CHECK(ids(0, "") == "adgj");
+  CHECK(ids(2, "") == "ad");
+  CHECK(ids(2, "sb-" + std::string(25, 'a') + "d") == "gj");
+  CHECK(ids(1, "sb-" + std::string(25, 'a') + "j").empty());
+  rig.caller.tenant.clear();
+  CHECK(ids(3, "") == "abc");
+}

@@ -170,9 +170,11 @@ void Exec::started() {
   for (int signal = 1; signal <= 64 && !exited_; ++signal)
     for (const bool group : {false, true})
       if (pending_signals_[group] >> (signal - 1) & 1) on_signal(signal, group);
-  int error = out_.watch.start(loop_, out_.pipe.get(), EPOLLIN, *this, kOut);
+  // Already closed where a cancel came first.
+  int error = out_.open() ? out_.watch.start(loop_, out_.pipe.get(), EPOLLIN, *this, kOut) : 0;
   if (error == 0 && err_.open()) error = err_.watch.start(loop_, err_.pipe.get(), EPOLLIN, *this, kErr);
   if (error != 0) finish(failure(-error, "watch output of", "command"));
+  maybe_finish();
 }
 
 // --- stdin

@@ -18,28 +18,29 @@
 namespace svm::agent {
 namespace {
 
-/// Runs `act` as the request's user and ends with what it returns.
-template <class Act>
+/// Runs one of the functions below as the request's user and ends with what it returns.
+template <class Request>
 class OneShot final : public Stream {
  public:
-  OneShot(Loop& loop, uint32_t id, protocol::User user, Act act) : Stream(loop, id), user_(std::move(user)), act_(std::move(act)) {}
+  using Act = protocol::Result (*)(const Root&, const Request&, const Identity&);
+  OneShot(Loop& loop, uint32_t id, Request&& request, Act act) : Stream(loop, id), request_(std::move(request)), act_(act) {}
   void start() override {
     protocol::Result result;
-    if (const auto who = find_identity(loop_.context(), user_, result)) {
+    if (const auto who = find_identity(loop_.context(), request_.user, result)) {
       const ActAs as(loop_.context().rights, *who);
-      result = as.error() ? failure(as.error(), "become user", user_) : act_(loop_.context().root, *who);
+      result = as.error() ? failure(as.error(), "become user", request_.user) : act_(loop_.context().root, request_, *who);
     }
     finish(result);
   }
 
  private:
-  protocol::User user_;
+  Request request_;
   Act act_;
 };
 
-template <class Act>
-std::unique_ptr<Stream> one_shot(Loop& loop, uint32_t id, protocol::User user, Act act) {
-  return std::make_unique<OneShot<Act>>(loop, id, std::move(user), std::move(act));
+template <class Request>
+std::unique_ptr<Stream> one_shot(Loop& loop, uint32_t id, Request& request, typename OneShot<Request>::Act act) {
+  return std::make_unique<OneShot<Request>>(loop, id, std::move(request), act);
 }
 
 protocol::Result with_info(const struct stat& info) {
@@ -61,7 +62,7 @@ int open_parent(const Root& root, const std::string& request_path, bool make, Fd
   return error;
 }
 
-protocol::Result stat_file(const Root& root, const protocol::StatRequest& request) {
+protocol::Result stat_file(const Root& root, const protocol::StatRequest& request, const Identity&) {
   std::string path;
   Fd fd;
   struct stat info;
@@ -70,7 +71,7 @@ protocol::Result stat_file(const Root& root, const protocol::StatRequest& reques
   return error ? path_failure(error, "stat", request.path) : with_info(info);
 }
 
-protocol::Result move_file(const Root& root, const protocol::MoveRequest& request) {
+protocol::Result move_file(const Root& root, const protocol::MoveRequest& request, const Identity&) {
   Fd from, to;
   std::string from_leaf, to_leaf;
   if (const int error = open_parent(root, request.from, false, from, from_leaf)) return path_failure(error, "move", request.from);
@@ -83,7 +84,7 @@ protocol::Result move_file(const Root& root, const protocol::MoveRequest& reques
   return failure(error, "move", request.from);
 }
 
-protocol::Result chmod_file(const Root& root, const protocol::ChmodRequest& request) {
+protocol::Result chmod_file(const Root& root, const protocol::ChmodRequest& request, const Identity&) {
   std::string path;
   Fd fd;
   struct stat info;
@@ -115,7 +116,7 @@ protocol::Result make_directory(const Root& root, const protocol::MkdirRequest& 
   return {};
 }
 
-protocol::Result make_symlink(const Root& root, const protocol::SymlinkRequest& request) {
+protocol::Result make_symlink(const Root& root, const protocol::SymlinkRequest& request, const Identity&) {
   if (request.target.empty()) return failure(Code::invalid, 0, "symlink", request.path, "empty target");
   Fd parent;
   std::string leaf;
@@ -124,7 +125,7 @@ protocol::Result make_symlink(const Root& root, const protocol::SymlinkRequest& 
   return {};
 }
 
-protocol::Result make_link(const Root& root, const protocol::LinkRequest& request) {
+protocol::Result make_link(const Root& root, const protocol::LinkRequest& request, const Identity&) {
   Fd from, to;
   std::string from_leaf, to_leaf;
   struct stat info, made;
@@ -153,20 +154,12 @@ std::unique_ptr<Stream> make_stream(Loop& loop, uint32_t id, protocol::Request&&
     case Op::list: return make_list(loop, id, std::move(request.list));
     case Op::glob: return make_glob(loop, id, std::move(request.glob));
     case Op::remove: return make_remove(loop, id, std::move(request.remove));
-    case Op::stat:
-      return one_shot(loop, id, request.stat.user, [r = std::move(request.stat)](const Root& root, const Identity&) { return stat_file(root, r); });
-    case Op::move:
-      return one_shot(loop, id, request.move.user, [r = std::move(request.move)](const Root& root, const Identity&) { return move_file(root, r); });
-    case Op::chmod:
-      return one_shot(loop, id, request.chmod.user, [r = std::move(request.chmod)](const Root& root, const Identity&) { return chmod_file(root, r); });
-    case Op::mkdir:
-      return one_shot(loop, id, request.mkdir.user,
-                      [r = std::move(request.mkdir)](const Root& root, const Identity& who) { return make_directory(root, r, who); });
-    case Op::symlink:
-      return one_shot(loop, id, request.symlink.user,
-                      [r = std::move(request.symlink)](const Root& root, const Identity&) { return make_symlink(root, r); });
-    case Op::link:
-      return one_shot(loop, id, request.link.user, [r = std::move(request.link)](const Root& root, const Identity&) { return make_link(root, r); });
+    case Op::stat: return one_shot(loop, id, request.stat, stat_file);
+    case Op::move: return one_shot(loop, id, request.move, move_file);
+    case Op::chmod: return one_shot(loop, id, request.chmod, chmod_file);
+    case Op::mkdir: return one_shot(loop, id, request.mkdir, make_directory);
+    case Op::symlink: return one_shot(loop, id, request.symlink, make_symlink);
+    case Op::link: return one_shot(loop, id, request.link, make_link);
   }
   return nullptr;  // the decoder knows no other
 }

@@ -73,7 +73,9 @@ Loop::End Loop::run() {
   if (open() != 0) return End::failed;
   // What came together with Hello is already in the connection's buffer.
   read_channel();
-  while (!ended_) {
+  for (;;) {
+    settle();
+    if (ended_) return end_;
     update_channel_interest();
     epoll_event events[kEvents];
     const int count = ::epoll_wait(epoll_.get(), events, kEvents, wait_ms());
@@ -84,15 +86,19 @@ Loop::End Loop::run() {
     }
     take_turns();
     fire_deadlines();
-    connection_.flush();
-    if (was_congested_ && !connection_.congested())
-      for (auto& stream : streams_)
-        if (!stream.second->finished()) stream.second->on_room();
-    was_congested_ = connection_.congested();
-    bury();
-    if (connection_.broken()) ended_ = true;
   }
-  return end_;
+}
+
+/// What every round ends with: answers leave, streams that waited for the socket go on, finished ones are forgotten.
+void Loop::settle() {
+  connection_.flush();
+  if (was_congested_ && !connection_.congested())
+    for (auto& stream : streams_)
+      if (!stream.second->finished()) stream.second->on_room();
+  was_congested_ = connection_.congested();
+  connection_.flush();  // what on_room ended
+  bury();
+  if (connection_.broken()) ended_ = true;
 }
 
 void Loop::on_ready(int tag, uint32_t events) {

@@ -78,6 +78,7 @@ class Loop final : public Ready {
   friend class Watch;
   void on_ready(int tag, uint32_t events) override;
   int open();
+  void settle();
   int wait_ms() const;
   void read_channel();
   bool dispatch(const protocol::Frame& frame);

@@ -16,7 +16,7 @@ namespace {
 
 int open_below(int directory, const char* path, int flags, uint64_t resolve, Fd& out) noexcept {
   open_how how{};
-  how.flags = static_cast<uint64_t>(flags) | O_CLOEXEC;
+  how.flags = static_cast<decltype(how.flags)>(flags | O_CLOEXEC);
   how.resolve = resolve;
   for (int i = 0; i < kResolveRetries; ++i) {
     const long fd = ::syscall(SYS_openat2, directory, path, &how, sizeof how);

@@ -40,7 +40,9 @@ class Parent {
     children_.erase(found);
   }
 
+  /// When it returns, every child has ended, whichever thread did it.
   void end_children() noexcept {
+    const std::lock_guard once(ending_);
     std::unordered_map<const Child*, std::shared_ptr<Child>> children;
     {
       const std::lock_guard lock(children_mutex_);
@@ -54,6 +56,7 @@ class Parent {
   ~Parent() = default;
 
  private:
+  std::mutex ending_;  // taken before a child's own locks
   std::mutex children_mutex_;
   std::unordered_map<const Child*, std::shared_ptr<Child>> children_;
   bool ended_ = false;

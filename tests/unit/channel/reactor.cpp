@@ -159,6 +159,7 @@ TEST_CASE("remove() waits for the callback; from the callback it does not") {
   REQUIRE(eventually([&] { return calls == 1; }));
   std::this_thread::sleep_for(std::chrono::milliseconds(10));
   CHECK(calls == 1);
+  reactor.stop();
 }
 
 TEST_CASE("stop() tells every watch once") {

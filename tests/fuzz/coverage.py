@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""How much of every parser the committed fuzz corpora reach.
+
+Builds the replay harnesses with gcov in a build directory of their own, runs each over its corpus and nothing else, prints the
+line coverage of every parser file, and fails under the floor.
+
+    tests/fuzz/coverage.py [--source DIR] [--build DIR] [--floor PERCENT] [--missing]
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+# harness: the parser files it is there for. A file may be named by several.
+PARSERS = {
+    "frame": ["lib/protocol/frame.cpp", "lib/channel/frame_assembler.cpp"],
+    "agent_messages": ["lib/protocol/message.cpp", "lib/protocol/fields.hpp", "lib/core/bytes.cpp", "lib/core/bytes.hpp"],
+    "host_messages": ["lib/protocol/message.cpp", "lib/protocol/fields.hpp", "lib/protocol/names.cpp"],
+    "launch_messages": ["lib/protocol/launch.cpp", "lib/protocol/fields.hpp"],
+}
+
+
+def run(*command, **options):
+    done = subprocess.run(command, text=True, capture_output=True, **options)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def build(source, folder):
+    if not (folder / "build.ninja").exists():
+        run("meson", "setup", folder, source, "-Db_coverage=true", "-Dbuildtype=debug", "-Dfuzz_engine=replay")
+    programs = {name: f"tests/fuzz/fuzz-{name.replace('_', '-')}" for name in PARSERS}
+    run("ninja", "-C", folder, "-j2", *programs.values())
+    for counts in folder.rglob("*.gcda"):
+        counts.unlink()
+    corpus = source / "tests" / "fuzz" / "corpus"
+    for name, program in programs.items():
+        run(folder / program, corpus / name)
+
+
+def line_counts(folder, parser):
+    """line number -> executions, over every object that holds lines of the file (templates are in several)."""
+    counts = {}
+    for data in folder.rglob("*.gcda"):
+        for text in run("gcov", "--json-format", "--stdout", data, cwd=folder).splitlines():
+            for file in json.loads(text)["files"]:
+                if not os.path.realpath(folder / file["file"]).endswith("/" + parser):
+                    continue
+                for line in file["lines"]:
+                    number = line["line_number"]
+                    counts[number] = max(counts.get(number, 0), line["count"])
+    return counts
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--source", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
+    options.add_argument("--build", type=pathlib.Path, help="kept for the next run; default: a temporary one")
+    options.add_argument("--floor", type=float, default=90.0)
+    options.add_argument("--missing", action="store_true", help="name the lines that are not reached")
+    arguments = options.parse_args()
+
+    with tempfile.TemporaryDirectory(prefix="fuzz-coverage-") as temporary:
+        folder = (arguments.build or pathlib.Path(temporary)).absolute()
+        build(arguments.source.absolute(), folder)
+        failed = False
+        for parser in sorted({file for files in PARSERS.values() for file in files}):
+            counts = line_counts(folder, parser)
+            if not counts:
+                print(f"{parser}: no line measured")
+                failed = True
+                continue
+            reached = sum(1 for count in counts.values() if count > 0)
+            percent = 100.0 * reached / len(counts)
+            low = percent < arguments.floor
+            failed = failed or low
+            print(f"{percent:6.1f} %  {reached:4d} / {len(counts):4d}  {parser}{'  BELOW ' + str(arguments.floor) if low else ''}")
+            if arguments.missing:
+                print("          not reached:", sorted(number for number, count in counts.items() if count == 0))
+        sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+// What the host decodes of an agent it does not trust. The first byte chooses the message.
+#include "harness.hpp"
+#include "protocol/message.hpp"
+
+using namespace svm::protocol;
+using svm::fuzz::check_round_trip;
+
+namespace {
+void check_entries(std::string_view in) {
+  std::vector<Entry> entries;
+  if (!decode_entries(in, entries)) return;
+  std::string bytes;
+  for (const Entry& entry : entries) encode(bytes, entry);
+  SVM_INVARIANT(bytes == in);
+}
+
+/// Names are asked for whatever number came.
+void check_names(const StepFailure& failure) {
+  SVM_INVARIANT(step_is_known(static_cast<uint16_t>(failure.step)));
+  SVM_INVARIANT(step_name(failure.step) != nullptr);
+}
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  const std::string_view in = svm::fuzz::text(data + 1, size - 1);
+  StepFailure failure;
+  switch (data[0]) {
+    case 0: check_round_trip<Ready>(in); break;
+    case 1:
+      check_round_trip<StepFailure>(in);
+      if (decode(in, failure)) check_names(failure);
+      break;
+    case 2: check_round_trip<Result>(in); break;
+    case 3: check_round_trip<ExecResult>(in); break;
+    case 4: check_round_trip<FileInfo>(in); break;
+    case 5: check_entries(in); break;
+    default: SVM_INVARIANT((enforced_name(data[0]) != nullptr) == (data[0] < kEnforcedBits)); break;
+  }
+  return 0;
+}

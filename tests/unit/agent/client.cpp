@@ -3,12 +3,17 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +25,46 @@ namespace svm::agent::test {
 
 using protocol::DataKind;
 using protocol::FrameType;
+
+namespace {
+void become_process_one() {
+  must(::unshare(CLONE_NEWPID | CLONE_NEWNS) == 0, "unshare");
+  const pid_t inner = ::fork();
+  must(inner >= 0, "fork");
+  if (inner > 0) {
+    int status = 0;
+    // The channel must end with the agent, not with us.
+    ::syscall(SYS_close_range, 3, ~0u, 0);
+    ::waitpid(inner, &status, 0);
+    ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  }
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  must(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "private mounts");
+  must(::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0, "mount proc");
+}
+
+void write_map(const char* path, const std::string& text) {
+  const Fd fd(::open(path, O_WRONLY | O_CLOEXEC));
+  must(fd.valid() && write_all(fd.get(), text.data(), text.size()) == 0, path);
+}
+
+void become_rootless(uint32_t uid) {
+  must(::syscall(SYS_setgroups, 0, nullptr) == 0, "groups");
+  must(::syscall(SYS_setresgid, uid, uid, uid) == 0, "gid");
+  must(::syscall(SYS_setresuid, uid, uid, uid) == 0, "uid");
+  must(::prctl(PR_SET_DUMPABLE, 1) == 0, "dumpable");  // so that the maps can be written
+  must(::unshare(CLONE_NEWUSER) == 0, "user namespace");
+  write_map("/proc/self/setgroups", "deny");
+  write_map("/proc/self/uid_map", "0 " + std::to_string(uid) + " 1");
+  write_map("/proc/self/gid_map", "0 " + std::to_string(uid) + " 1");
+}
+}  // namespace
+
+void must(bool ok, const char* step) {
+  if (ok) return;
+  std::fprintf(stderr, "agent's process: %s: %d\n", step, errno);
+  ::_exit(99);
+}
 
 protocol::ExecResult Reply::exec() const {
   protocol::ExecResult out;
@@ -56,7 +101,13 @@ Client::Client(Setup setup) {
     channel_.reset();
     if (setup.close_in_agent >= 0) ::close(setup.close_in_agent);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // as process 1 of a pid namespace would be
+    if (setup.rootless_uid != 0) become_rootless(setup.rootless_uid);
+    if (setup.process_one || setup.rootless_uid != 0) {
+      become_process_one();
+    } else {
+      ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // as process 1 of a pid namespace would be
+    }
+    if (setup.before_run) setup.before_run();
     ::_exit(run(setup.options));
   }
   agent_end.reset();

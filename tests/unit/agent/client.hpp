@@ -32,6 +32,9 @@ class Client {
     AgentOptions options;      // channel is filled in
     protocol::Hello hello;
     int close_in_agent = -1;   // a descriptor that only the test keeps
+    std::function<void()> before_run;  // in the agent's process
+    bool process_one = false;          // in pid and mount namespaces of its own, with its own /proc
+    uint32_t rootless_uid = 0;         // process_one as this user, who becomes 0 in a user namespace with one id
     Setup();                   // this user, one id, cwd "/", PATH
   };
   explicit Client(Setup setup = Setup());
@@ -97,6 +100,8 @@ class TemporaryDirectory {
 protocol::ExecRequest shell(const std::string& script);
 std::string read_text(const std::string& path);
 void write_text(const std::string& path, const std::string& text);
+/// In the child that becomes the agent: _exit with a message naming the step that failed.
+void must(bool ok, const char* step);
 /// Whether this process may become other users (else a reason was printed).
 bool can_switch_users();
 

@@ -500,8 +500,8 @@ TEST_CASE("a large and a deep tree are removed while others are served") {
   Sandbox box;
   std::string deep = box / "tree";
   REQUIRE(::mkdir(deep.c_str(), 0755) == 0);
-  for (int i = 0; i < 5000; ++i) write_text(box / ("tree/f" + std::to_string(i)), "");
-  for (int i = 0; i < 600; ++i) {
+  for (int i = 0; i < 1500; ++i) write_text(box / ("tree/f" + std::to_string(i)), "");
+  for (int i = 0; i < 300; ++i) {
     const std::string sub = box / ("tree/s" + std::to_string(i));
     REQUIRE(::mkdir(sub.c_str(), 0755) == 0);
     write_text(sub + "/x", "");

@@ -1,0 +1,407 @@
+#include "launcher/launcher.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <unordered_map>
+
+#include "core/clock.hpp"
+#include "core/process.hpp"
+#include "isolation/cgroup.hpp"
+#include "isolation/lockdown.hpp"
+#include "isolation/mount.hpp"
+#include "isolation/syscalls.hpp"
+#include "launcher/plan.hpp"
+#include "launcher/slim.hpp"
+
+namespace svm::launcher {
+namespace {
+
+using protocol::Step;
+
+constexpr int64_t kRemoveRetryMs = 2;       // a control group stays busy a moment after its last process was reaped
+constexpr int64_t kRemoveGiveUpMs = 5'000;
+constexpr int64_t kEndingMs = 5'000;        // the host is gone: how long its sandboxes may take to go
+constexpr uint64_t kAgentHeadroom = 64ull << 20;  // bytes of the agent's own level beyond the commands' limit and the disk
+
+struct Sandbox {
+  uint64_t token = 0;
+  Fd pidfd;
+  isolation::Cgroup cgroup;
+  bool has_cgroup = false;
+  bool reaped = false;
+  int wait_status = 0;
+  uint64_t oom_kills = 0;
+  int64_t give_up_ms = 0;
+};
+
+class Launcher {
+ public:
+  explicit Launcher(int socket) noexcept : socket_(socket) {}
+
+  int run() noexcept {
+    if (!receive_init()) return 1;
+    protocol::Online online;
+    start(online);
+    if (!say(online) || online.error != 0) return 1;
+    while (!ending_) turn();
+    end_all();
+    return 0;
+  }
+
+ private:
+  static constexpr uint64_t kSocketKey = 0, kHostKey = 1, kFirstToken = 2;
+
+  template <class Message>
+  bool say(const Message& message, int fd = -1) noexcept {
+    out_.clear();
+    protocol::encode(out_, message);
+    // The host drains this socket on its reactor; when it does not (stopped), waiting here is all there is to do.
+    return send_message(socket_.get(), out_.data(), out_.size(), &fd, fd >= 0 ? 1 : 0) == 0;
+  }
+
+  bool receive_init() noexcept {
+    protocol::LaunchMessage message;
+    Fd fds[1];
+    size_t count = 1;
+    const long n = receive_message(socket_.get(), in_, sizeof in_, fds, &count);
+    if (n <= 0 || !protocol::decode({in_, static_cast<size_t>(n)}, message) || message.type != protocol::LaunchType::init || count != 1) return false;
+    rootless_ = message.init.rootless;
+    instance_ = message.init.instance;
+    host_ = std::move(fds[0]);
+    return true;
+  }
+
+  void start(protocol::Online& online) noexcept {
+    const auto failed = [&](Step step, int error) {
+      online.step = step;
+      online.error = -error;
+    };
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+      files.rlim_cur = files.rlim_max;
+      (void)::setrlimit(RLIMIT_NOFILE, &files);  // more room is better, less is an error of a later spawn
+    }
+    agent_.reset(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    if (!agent_) return failed(Step::exec_agent, -errno);
+    if (const int error = make_pipe(life_read_, life_write_)) return failed(Step::sync, error);
+    // Control groups are opened from the host's view, before that view goes.
+    (void)isolation::remove_stale_cgroups(instance_.c_str());
+    isolation::CgroupSupport support;
+    groups_.open(instance_.c_str(), support);
+    online.cgroup_version = support.version;
+    online.memory_error = support.memory_error;
+    online.swap_error = support.swap_error;
+    online.cpu_error = support.cpu_error;
+    online.pids_error = support.pids_error;
+    pids_by_cgroup_ = support.version != 0 && support.pids_error == 0;
+    groups_left_ = rootless_ && ::getgroups(0, nullptr) > 0;
+    if (const int error = namespaces_.enter(rootless_, layout_)) return failed(Step::mount_private, error);
+    // Descriptors of this process are nobody else's business, whatever user shares our id.
+    if (const int error = isolation::set_undumpable()) return failed(Step::undumpable, error);
+    epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
+    if (!epoll_) return failed(Step::sync, -errno);
+    if (!watch(socket_.get(), kSocketKey) || !watch(host_.get(), kHostKey)) return failed(Step::sync, -errno);
+  }
+
+  bool watch(int fd, uint64_t key) noexcept {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = key;
+    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  }
+
+  void turn() noexcept {
+    epoll_event events[64];
+    const int n = ::epoll_wait(epoll_.get(), events, 64, removing_ > 0 ? static_cast<int>(kRemoveRetryMs) : -1);
+    if (n < 0 && errno != EINTR) ending_ = true;
+    for (int i = 0; i < n; ++i) {
+      const uint64_t key = events[i].data.u64;
+      if (key == kHostKey)
+        ending_ = true;
+      else if (key == kSocketKey)
+        receive();
+      else
+        reap(key);
+    }
+    if (removing_ > 0) retry_removals();
+  }
+
+  void receive() noexcept {
+    protocol::LaunchMessage message;
+    Fd fds[1];
+    size_t count = 1;
+    const long n = receive_message(socket_.get(), in_, sizeof in_, fds, &count, MSG_DONTWAIT);
+    if (n == -EAGAIN) return;
+    if (n <= 0 || !protocol::decode({in_, static_cast<size_t>(n)}, message)) {
+      ending_ = true;
+      return;
+    }
+    if (message.type == protocol::LaunchType::spawn && count == 1 && message.spawn.token >= kFirstToken)
+      spawn(message.spawn, std::move(fds[0]));
+    else if (message.type == protocol::LaunchType::kill)
+      kill(message.kill.token);
+    else
+      ending_ = true;
+  }
+
+  void refuse(uint64_t token, Step step, int error) noexcept { say(protocol::Refused{token, {step, -error}}); }
+
+  void spawn(const protocol::Spawn& request, Fd channel) noexcept {
+    if (sandboxes_.count(request.token)) return refuse(request.token, Step::clone, -EEXIST);
+    auto sandbox = std::make_unique<Sandbox>();
+    sandbox->token = request.token;
+    Plan plan;
+    plan.host = &layout_;
+    plan.spawn = &request;
+    plan.rootless = rootless_;
+    plan.groups_left = groups_left_;
+    plan.agent = agent_.get();
+    plan.channel = channel.get();
+    plan.life = life_read_.get();
+    if (const auto [step, error] = prepare(request, plan); error) return refuse(request.token, step, error);
+    if (const auto [step, error] = make_groups(request, *sandbox, plan); error) {
+      abandon(*sandbox);
+      return refuse(request.token, step, error);
+    }
+    Fd go_read, go_write;
+    if (const int error = make_pipe(go_read, go_write)) {
+      abandon(*sandbox);
+      return refuse(request.token, Step::sync, error);
+    }
+    plan.go = go_read.get();
+    int pid = -1;
+    if (const auto [step, error] = clone(plan, go_write, *sandbox, pid); error) {
+      abandon(*sandbox);
+      return refuse(request.token, step, error);
+    }
+    if (const auto [step, error] = map_ids(request, plan, pid); error) {
+      go_write.reset();  // end of file: the child gives up
+      ::waitpid(pid, nullptr, __WALL);
+      abandon(*sandbox);
+      return refuse(request.token, step, error);
+    }
+    const char go = 1;
+    (void)write_all(go_write.get(), &go, 1);  // a child that died meanwhile is reaped like any other
+    sandbox->cgroup.close_fds();
+    if (!watch(sandbox->pidfd.get(), request.token)) {
+      (void)signal_pidfd(sandbox->pidfd.get(), SIGKILL);
+      ::waitpid(pid, nullptr, __WALL);
+      abandon(*sandbox);
+      return refuse(request.token, Step::clone, -errno);
+    }
+    const uint64_t token = request.token;
+    sandboxes_.emplace(token, std::move(sandbox));
+    say(protocol::Spawned{token, plan.enforced, pid});
+  }
+
+  struct Outcome {
+    Step step = Step::none;
+    int error = 0;
+  };
+
+  /// Everything the child will need that takes memory or the host's view of its files.
+  Outcome prepare(const protocol::Spawn& request, Plan& plan) noexcept {
+    plan.size = std::to_string(request.disk);
+    plan.inodes = std::to_string(request.inodes);
+    const char* shell = layout_.bash ? "/bin/bash" : "/bin/sh";
+    plan.passwd = "root:x:0:0:root:/root:" + std::string(shell) + "\nuser:x:1000:1000:user:/workspace:" + shell + "\n";
+    plan.group = "root:x:0:\ntty:x:5:\nuser:x:1000:\n";
+    if (request.uid != 0 && request.uid != 1000) {
+      plan.passwd += "sandbox:x:" + std::to_string(request.uid) + ":" + std::to_string(request.gid) + ":sandbox:/workspace:" + shell + "\n";
+      plan.group += "sandbox:x:" + std::to_string(request.gid) + ":\n";
+    }
+    plan.passwd += "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
+    plan.group += "nogroup:x:65534:\n";
+    plan.hosts = "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 " + request.hostname + "\n";
+    bool directory = false;
+    if (request.root == protocol::RootKind::directory) {
+      if (const int error = namespaces_.clone_host_path(request.rootfs.c_str(), request.rootfs_device, request.rootfs_inode, false, plan.rootfs, directory))
+        return {Step::open_rootfs, error};
+      if (!directory) return {Step::open_rootfs, -ENOTDIR};
+    }
+    for (const protocol::HostMount& wanted : request.mounts) {
+      PlannedMount planned;
+      planned.guest = wanted.guest;
+      if (const int error = namespaces_.clone_host_path(wanted.host.c_str(), wanted.device, wanted.inode, true, planned.mount, planned.directory))
+        return {Step::open_mount, error};
+      const uint64_t attributes = isolation::kMountNoSuid | isolation::kMountNoDev | (wanted.writable ? 0 : isolation::kMountReadOnly);
+      if (const int error = isolation::set_mount_attributes(planned.mount.get(), attributes, true)) return {Step::open_mount, error};
+      plan.mounts.push_back(std::move(planned));
+    }
+    return {};
+  }
+
+  Outcome make_groups(const protocol::Spawn& request, Sandbox& sandbox, Plan& plan) noexcept {
+    isolation::CgroupLimits limits;
+    limits.memory = request.memory;
+    limits.milli_cpus = request.milli_cpus;
+    limits.pids = request.pids;
+    if (request.memory != 0) limits.headroom = request.disk + kAgentHeadroom;
+    const int error = groups_.create(request.name.c_str(), limits, sandbox.cgroup);
+    sandbox.has_cgroup = error == 0;
+    const auto missing = [&](int32_t applied) { return error ? -error : applied; };
+    if (request.require_memory && missing(sandbox.cgroup.memory_error) != 0) return {Step::cgroup_limit, -missing(sandbox.cgroup.memory_error)};
+    if (request.require_cpu && missing(sandbox.cgroup.cpu_error) != 0) return {Step::cgroup_limit, -missing(sandbox.cgroup.cpu_error)};
+    plan.pids_by_rlimit = request.pids != 0 && rootless_ && missing(sandbox.cgroup.pids_error) != 0;
+    if (request.require_pids && !plan.pids_by_rlimit && missing(sandbox.cgroup.pids_error) != 0)
+      return {Step::cgroup_limit, -missing(sandbox.cgroup.pids_error)};
+    if (error) return {};
+    plan.oom = sandbox.cgroup.oom_fd();
+    plan.command_group_count = sandbox.cgroup.command_fd_count();
+    for (size_t i = 0; i < plan.command_group_count; ++i) plan.command_groups[i] = sandbox.cgroup.command_fd(i);
+    if (sandbox.cgroup.memory_error == 0) plan.enforced |= protocol::kEnforcedMemory;
+    if (sandbox.cgroup.swap_error == 0) plan.enforced |= protocol::kEnforcedSwap;
+    if (sandbox.cgroup.cpu_error == 0) plan.enforced |= protocol::kEnforcedCpu;
+    if (sandbox.cgroup.pids_error == 0) plan.enforced |= protocol::kEnforcedPids;
+    return {};
+  }
+
+  Outcome clone(const Plan& plan, Fd& go_write, Sandbox& sandbox, int& pid) noexcept {
+    isolation::CloneArgs arguments{};
+    int pidfd = -1;
+    arguments.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
+    arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+    arguments.exit_signal = 0;
+    if (sandbox.has_cgroup) {
+      if (sandbox.cgroup.into_fd() >= 0) {
+        arguments.flags |= isolation::kCloneIntoCgroup;
+        arguments.cgroup = static_cast<uint64_t>(sandbox.cgroup.into_fd());
+      } else if (const int error = sandbox.cgroup.enter()) {
+        return {Step::cgroup_attach, error};
+      }
+    }
+    const long child = isolation::syscall_result(isolation::kSysClone3, &arguments, sizeof arguments);
+    if (child == 0) {
+      go_write.reset();
+      life_write_.reset();  // or this child would keep its siblings' life pipe open until it execs
+      contain(plan);
+    }
+    // On v1 the child was born in the group; this process goes back.
+    const int left = sandbox.has_cgroup && sandbox.cgroup.into_fd() < 0 ? sandbox.cgroup.leave() : 0;
+    if (child < 0) return {Step::clone, static_cast<int>(child)};
+    sandbox.pidfd.reset(pidfd);
+    pid = static_cast<int>(child);
+    if (left) {
+      (void)signal_pidfd(pidfd, SIGKILL);
+      ::waitpid(pid, nullptr, __WALL);
+      return {Step::cgroup_attach, left};
+    }
+    return {};
+  }
+
+  Outcome map_ids(const protocol::Spawn& request, Plan& plan, int pid) noexcept {
+    if (const int error = write_id_maps(namespaces_.proc(), pid, request, rootless_)) return {Step::id_map, error};
+    if (rootless_ || !plan.rootfs) return {};
+    // The image's files belong to host users; inside they belong to the same numbers of the sandbox's range.
+    char path[48];
+    std::snprintf(path, sizeof path, "%d/ns/user", pid);
+    Fd user_namespace(::openat(namespaces_.proc(), path, O_RDONLY | O_CLOEXEC));
+    if (!user_namespace) return {Step::idmap_mount, -errno};
+    const int error = isolation::idmap_mount(plan.rootfs.get(), user_namespace.get());
+    // A file system without id-mapped mounts still serves: its files appear as nobody's, which allows less, not more.
+    if (error && error != -EINVAL && error != -EOPNOTSUPP && error != -ENOSYS) return {Step::idmap_mount, error};
+    return {};
+  }
+
+  void abandon(Sandbox& sandbox) noexcept {
+    if (!sandbox.has_cgroup) return;
+    for (int64_t end = system_clock().monotonic_ms() + 500; sandbox.cgroup.remove() == -EBUSY && system_clock().monotonic_ms() < end;) ::usleep(1000);
+  }
+
+  void kill(uint64_t token) noexcept {
+    const auto found = sandboxes_.find(token);
+    // Not there: it has ended by itself and its Exited is on the way.
+    if (found != sandboxes_.end() && !found->second->reaped) (void)signal_pidfd(found->second->pidfd.get(), SIGKILL);
+  }
+
+  void reap(uint64_t token) noexcept {
+    const auto found = sandboxes_.find(token);
+    if (found == sandboxes_.end() || found->second->reaped) return;
+    Sandbox& sandbox = *found->second;
+    siginfo_t info{};
+    if (::waitid(P_PIDFD, static_cast<id_t>(sandbox.pidfd.get()), &info, WEXITED | WNOHANG | __WALL) < 0 && errno != ECHILD) return;
+    if (info.si_pid == 0 && errno != ECHILD) return;
+    sandbox.wait_status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status & 0x7f;
+    sandbox.reaped = true;
+    sandbox.pidfd.reset();
+    sandbox.oom_kills = sandbox.has_cgroup ? sandbox.cgroup.oom_kills() : 0;
+    sandbox.give_up_ms = system_clock().monotonic_ms() + kRemoveGiveUpMs;
+    if (!finish(sandbox)) ++removing_;
+    else sandboxes_.erase(found);
+  }
+
+  /// True when nothing is left and the host was told.
+  bool finish(Sandbox& sandbox) noexcept {
+    if (sandbox.has_cgroup && sandbox.cgroup.remove() == -EBUSY && system_clock().monotonic_ms() < sandbox.give_up_ms) return false;
+    if (!ending_) say(protocol::Exited{sandbox.token, sandbox.wait_status, sandbox.oom_kills});
+    return true;
+  }
+
+  void retry_removals() noexcept {
+    for (auto at = sandboxes_.begin(); at != sandboxes_.end();) {
+      if (at->second->reaped && finish(*at->second)) {
+        --removing_;
+        at = sandboxes_.erase(at);
+      } else {
+        ++at;
+      }
+    }
+  }
+
+  /// The host is gone: so is every sandbox of it.
+  void end_all() noexcept {
+    for (const auto& [token, sandbox] : sandboxes_)
+      if (!sandbox->reaped) (void)signal_pidfd(sandbox->pidfd.get(), SIGKILL);
+    const int64_t end = system_clock().monotonic_ms() + kEndingMs;
+    while (!sandboxes_.empty() && system_clock().monotonic_ms() < end) {
+      epoll_event events[64];
+      const int n = ::epoll_wait(epoll_.get(), events, 64, static_cast<int>(kRemoveRetryMs));
+      for (int i = 0; i < n; ++i) {
+        if (events[i].data.u64 >= kFirstToken)
+          reap(events[i].data.u64);
+        else  // level-triggered and of no more use
+          ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, events[i].data.u64 == kSocketKey ? socket_.get() : host_.get(), nullptr);
+      }
+      retry_removals();
+    }
+    groups_.close();
+  }
+
+  Fd socket_, host_, agent_, epoll_;
+  Fd life_read_, life_write_;  // agents hold the read end: it ends with this process
+  std::string instance_;
+  bool rootless_ = false, groups_left_ = false, pids_by_cgroup_ = false, ending_ = false;
+  HostLayout layout_;
+  Namespaces namespaces_;
+  isolation::CgroupParent groups_;
+  std::unordered_map<uint64_t, std::unique_ptr<Sandbox>> sandboxes_;
+  size_t removing_ = 0;
+  std::string out_;
+  char in_[protocol::kMaxLaunchMessage];
+};
+
+}  // namespace
+
+int run(int socket) noexcept {
+  // Nothing a terminal or the host's group sends is meant for this process.
+  (void)::setsid();
+  sigset_t all;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  auto launcher = std::make_unique<Launcher>(socket);
+  return launcher->run();
+}
+
+}  // namespace svm::launcher

@@ -29,6 +29,7 @@ struct Child {
 /// Forks a process that runs `body` and exits with its answer, unless the body never returns.
 template <class Body>
 pid_t spawn(Body body) {
+  std::fflush(nullptr);  // or the child's exit may print it again
   const pid_t pid = fork();
   if (pid == 0) _exit(body());
   REQUIRE(pid > 0);

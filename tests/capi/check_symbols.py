@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""What the library exports is exactly symbols.txt, which is exactly what the header declares; and the loader is told the rest.
+
+check_symbols.py LIBRARY symbols.txt stacyvm.h VERSION"""
+import re
+import subprocess
+import sys
+
+library, symbols_path, header_path, version = sys.argv[1:]
+failures = []
+
+
+def check(good, text):
+    if not good:
+        failures.append(text)
+
+
+listed = {}
+for line in open(symbols_path):
+    if line.strip() and not line.startswith("#"):
+        name, node = line.split()
+        check(name not in listed, f"{name} is listed twice")
+        listed[name] = node
+
+exported = {}
+for line in subprocess.run(["nm", "-D", "--defined-only", library], check=True, capture_output=True, text=True).stdout.splitlines():
+    _, kind, name = line.split()
+    if kind == "A":  # the version nodes themselves
+        continue
+    check("@@" in name, f"{name} has no version")
+    base, _, node = name.partition("@@")
+    exported[base] = node
+for name in sorted(listed.keys() | exported.keys()):
+    check(listed.get(name) == exported.get(name), f"{name}: listed {listed.get(name)}, exported {exported.get(name)}")
+
+header = open(header_path).read()
+declared = set(re.findall(r"^STACYVM_API [^(;]*?\b(stacyvm_\w+)\(", header, re.M))
+check(declared == listed.keys(), f"header and list differ: {sorted(declared ^ listed.keys())}")
+for name in declared:
+    check(re.search(r"\*/\nSTACYVM_API [^\n]*\b" + name + r"\(", header), f"{name} has no documentation")
+
+dynamic = subprocess.run(["readelf", "-dW", library], check=True, capture_output=True, text=True).stdout
+check("Library soname: [libstacyvm.so.1]" in dynamic, "the soname is not libstacyvm.so.1")
+check("NODELETE" in dynamic, "not linked with -z nodelete")
+check("SYMBOLIC" in dynamic, "not linked with -Bsymbolic")
+check("TEXTREL" not in dynamic, "has text relocations")
+check("RPATH" not in dynamic and "RUNPATH" not in dynamic, "has a run path")
+
+major, minor, patch = (int(part) for part in version.split("."))
+number = int(re.search(r"#define STACYVM_VERSION (0x[0-9a-f]+)u", header).group(1), 16)
+check(number == major << 16 | minor << 8 | patch, f"STACYVM_VERSION is {number:#x}, the project {version}")
+
+print("\n".join(failures) or f"{len(listed)} symbols")
+sys.exit(1 if failures or not listed else 0)

@@ -1,0 +1,12 @@
+// stacyvm.hpp by itself, as C++20, pedantic.
+#include <stacyvm/stacyvm.hpp>
+
+int main() {
+  const std::string operations = stacyvm::operations();
+  try {
+    stacyvm::Instance remote({.state_dir = "https://example.org", .flags = 0, .log_fd = -1, .log_level = STACYVM_LOG_DEFAULT});
+  } catch (const stacyvm::Error& error) {
+    return operations.starts_with('[') && error.code() == STACYVM_E_UNSUPPORTED && error.name() == "UNSUPPORTED" ? 0 : 1;
+  }
+  return 1;
+}

@@ -50,10 +50,12 @@ void set_number(Target& target, const Field& field, std::string_view text) {
     case NumberStatus::too_large: refuse_field(target.path(field.name), "is out of range", number_spell(field.kind, field.most));
     case NumberStatus::ok: break;
   }
-  // Before it is stored: a slot may be narrower. What zero means is for validation.
-  if (value < field.least && value != 0) value = std::max(value, int64_t{-1});
-  const bool fits = field.slot == Slot::i64 || field.slot == Slot::i32 ? true : value >= 0;
-  if (!fits || (field.slot == Slot::u32 && value > UINT32_MAX) || (field.slot == Slot::i32 && (value > INT32_MAX || value < INT32_MIN))) {
+  // Validation knows the bounds; here only what the slot could not hold, and would silently change, is refused.
+  const bool fits = field.slot == Slot::u32   ? value >= 0 && value <= UINT32_MAX
+                    : field.slot == Slot::u64 ? value >= 0
+                    : field.slot == Slot::i32 ? value >= INT32_MIN && value <= INT32_MAX
+                                              : true;
+  if (!fits) {
     const bool below = value < field.least;
     refuse_field(target.path(field.name), "must be from " + number_spell(field.kind, field.least) + " to " + number_spell(field.kind, field.most),
                  number_spell(field.kind, below ? field.least : field.most));

@@ -1,12 +1,9 @@
 // Bytes to every request and answer: the first byte chooses the struct, the rest is its JSON. What is accepted must survive being written and
 // read again, and its redacted form must be JSON.
-#include <cstddef>
-#include <cstdint>
-#include <cstdlib>
-#include <string>
-#include <string_view>
+#include <iterator>
 
 #include "core/error.hpp"
+#include "harness.hpp"
 #include "model/fields.hpp"
 #include "model/json.hpp"
 
@@ -14,23 +11,19 @@ namespace {
 
 using namespace svm;
 
-void expect(bool holds) {
-  if (!holds) std::abort();
-}
-
 template <class T>
 void round_trip(std::string_view body) {
   T value;
   try {
     value = model::decode<T>({}, body);
   } catch (const Error& error) {
-    expect(error.code() == Code::invalid || error.code() == Code::unsupported);
-    expect(error.message().find('\n') == std::string::npos);
+    SVM_INVARIANT(error.code() == Code::invalid || error.code() == Code::unsupported);
+    SVM_INVARIANT(error.message().find('\n') == std::string::npos);
     return;
   }
   // From here nothing may throw: an exception ends the run.
   const std::string text = model::encode(value);
-  expect(model::encode(model::decode<T>({}, text)) == text);
+  SVM_INVARIANT(model::encode(model::decode<T>({}, text)) == text);
   model::validate(value);
   model::json_parse(model::redact(value), "redacted");
 }
@@ -43,6 +36,6 @@ constexpr Run kRuns[] = {SVM_MODEL_REQUESTS(SVM_RUN) SVM_MODEL_ANSWERS(SVM_RUN)}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  kRuns[data[0] % std::size(kRuns)]({reinterpret_cast<const char*>(data) + 1, size - 1});
+  kRuns[data[0] % std::size(kRuns)](fuzz::text(data + 1, size - 1));
   return 0;
 }

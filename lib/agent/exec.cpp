@@ -91,9 +91,11 @@ void Exec::start() {
   loop_.add_leader(pid_, *this);
   if (request_.timeout_ms > 0 && request_.timeout_ms < kMaxTimeoutMs)
     timeout_us_ = started_us_ + static_cast<int64_t>(request_.timeout_ms) * 1000;
+  report_check_us_ = started_us_ + kReportCheckUs;
   update_deadline();
-  if (const int error = report_watch_.start(loop_, report_.get(), EPOLLIN, *this, kReport))
-    return finish(failure(-error, "watch", launch_->program()));  // the destructor ends the child
+  int error = out_.watch.start(loop_, out_.pipe.get(), EPOLLIN, *this, kOut);
+  if (error == 0 && err_.open()) error = err_.watch.start(loop_, err_.pipe.get(), EPOLLIN, *this, kErr);
+  if (error != 0) finish(failure(-error, "watch output of", launch_->program()));  // the destructor ends the child
 }
 
 int Exec::make_pipes(ChildFds& child) {
@@ -134,6 +136,7 @@ void Exec::read_report() {
   report_watch_.stop();
   report_.reset();
   reported_ = true;
+  report_check_us_ = kNoDeadline;
   if (n == sizeof report) {
     refuse(report);
   } else {
@@ -170,10 +173,6 @@ void Exec::started() {
   for (int signal = 1; signal <= 64 && !exited_; ++signal)
     for (const bool group : {false, true})
       if (pending_signals_[group] >> (signal - 1) & 1) on_signal(signal, group);
-  // Already closed where a cancel came first.
-  int error = out_.open() ? out_.watch.start(loop_, out_.pipe.get(), EPOLLIN, *this, kOut) : 0;
-  if (error == 0 && err_.open()) error = err_.watch.start(loop_, err_.pipe.get(), EPOLLIN, *this, kErr);
-  if (error != 0) finish(failure(-error, "watch output of", "command"));
   maybe_finish();
 }
 
@@ -248,6 +247,8 @@ bool Exec::read_output(Output& output, protocol::DataKind kind) {
     output.pipe.reset();
     return false;
   }
+  if (!reported_) read_report();  // `started` goes before the first output
+  if (finished()) return false;
   auto size = static_cast<size_t>(n);
   output.owed -= std::min(output.owed, size);
   last_output_us_ = monotonic_us();
@@ -278,7 +279,7 @@ void Exec::drain() {
 }
 
 void Exec::on_room() {
-  if (!reported_ || finished()) return;
+  if (finished()) return;
   for (Output* output : {&out_, &err_})
     if (output->open()) arm(*output, EPOLLIN);
   maybe_finish();
@@ -288,6 +289,8 @@ void Exec::on_room() {
 
 void Exec::on_signal(int signal, bool group) {
   if (exited_) return;
+  if (!reported_) read_report();
+  if (finished()) return;
   if (!reported_) {
     pending_signals_[group] |= 1ull << (signal - 1);
     return;
@@ -304,8 +307,19 @@ void Exec::on_cancel() {
 
 void Exec::on_deadline() {
   if (!exited_) {
-    timeout_us_ = kNoDeadline;
-    kill(protocol::ExecReason::timeout);
+    const int64_t now = monotonic_us();
+    if (now >= report_check_us_) {
+      report_check_us_ = kNoDeadline;
+      read_report();
+      if (finished()) return;
+      if (!reported_)
+        if (const int error = report_watch_.start(loop_, report_.get(), EPOLLIN, *this, kReport))
+          return finish(failure(-error, "watch start of", launch_->program()));
+    }
+    if (now >= timeout_us_) {
+      timeout_us_ = kNoDeadline;
+      kill(protocol::ExecReason::timeout);
+    }
     return update_deadline();
   }
   close_outputs();
@@ -342,7 +356,7 @@ void Exec::on_exit(int status, const rusage& usage) {
 }
 
 void Exec::update_deadline() {
-  if (!exited_) return set_deadline(timeout_us_);
+  if (!exited_) return set_deadline(std::min(timeout_us_, report_check_us_));
   // Bytes the command itself wrote wait for credit as long as it takes.
   if (out_.owed > 0 || err_.owed > 0) return set_deadline(kNoDeadline);
   set_deadline(std::min(last_output_us_ + kQuietUs, ended_us_ + kDrainUs));

@@ -16,6 +16,10 @@ namespace svm::agent {
 inline constexpr int64_t kQuietUs = 100'000;
 inline constexpr int64_t kDrainUs = 1'000'000;
 
+/// When the report of a new child is looked at for the first time, unless output or its end come before: most commands are
+/// over by then, and each look less is a wake-up less, for us and for the host.
+inline constexpr int64_t kReportCheckUs = 1'000;
+
 class Exec final : public Stream, private Ready {
  public:
   Exec(Loop& loop, uint32_t id, protocol::ExecRequest&& request);
@@ -63,7 +67,7 @@ class Exec final : public Stream, private Ready {
   protocol::ExecReason killed_for_{};
   int status_ = 0;
   rusage usage_{};
-  int64_t started_us_ = 0, ended_us_ = 0, timeout_us_ = kNoDeadline, last_output_us_ = 0;
+  int64_t started_us_ = 0, ended_us_ = 0, timeout_us_ = kNoDeadline, report_check_us_ = kNoDeadline, last_output_us_ = 0;
   uint64_t output_ = 0, oom_kills_ = 0;
   uint64_t pending_signals_[2] = {0, 0};  // came before the command existed: to the leader, to its group
   Fd report_, input_;

@@ -396,12 +396,15 @@ class Containment {
     const uint64_t profile = isolation::profile_capabilities(static_cast<isolation::Profile>(spawn_.profile));
     uint64_t keep = isolation::capability(CAP_KILL) | profile;
     if (!plan_.rootless) keep |= isolation::capability(CAP_SETUID) | isolation::capability(CAP_SETGID);
-    if (const int error = isolation::reduce_bounding_set(profile)) return error;
     if (!plan_.rootless) {
       if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return -errno;
       if (::syscall(SYS_setresgid, kAgentId, kAgentId, kAgentId) < 0) return -errno;
       if (::syscall(SYS_setresuid, kAgentId, kAgentId, kAgentId) < 0) return -errno;
     }
+    // Inheritable first: it cannot be raised beyond the bounding set later.
+    const uint64_t dropping = keep | isolation::capability(CAP_SETPCAP);
+    if (const int error = isolation::set_capabilities(dropping, dropping, keep)) return error;
+    if (const int error = isolation::reduce_bounding_set(profile)) return error;
     if (const int error = isolation::set_capabilities(keep, keep, keep)) return error;
     return isolation::raise_ambient(keep);
   }

@@ -1,0 +1,494 @@
+// The manager of one instance on this machine.
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <unordered_map>
+
+#include "core/clock.hpp"
+#include "core/id.hpp"
+#include "images/image.hpp"
+#include "manager/lifecycle.hpp"
+#include "manager/manager.hpp"
+#include "manager/private_instance.hpp"
+#include "providers/native/native.hpp"
+
+namespace svm::manager {
+namespace {
+
+using model::SandboxRecord, model::State;
+
+constexpr int64_t kRetentionMs = 7ll * 24 * 60 * 60 * 1000;  // rows of ended sandboxes
+constexpr uint32_t kRecoveryPage = 1000;
+constexpr unsigned kReapers = 4;  // expiries destroyed at a time, so that one that is stuck holds up no other
+
+Error not_found() { return Error(Code::not_found, "sandbox not found"); }
+
+/// One sandbox that this instance runs.
+struct Live {
+  SandboxRecord record;
+  std::shared_ptr<providers::Session> session;  // none while it is being made
+};
+
+class LocalManager final : public Manager {
+ public:
+  explicit LocalManager(const Options& options) : options_(options) {
+    if (options.state_directory.empty()) {
+      private_ = std::make_unique<PrivateInstance>();
+      store_ = store::open_sqlite_memory();
+    } else {
+      if (!options.read_only) lock_ = store::DirectoryLock::take(options.state_directory);
+      store_ = store::open_sqlite(options.state_directory, options.read_only);
+    }
+    audit_ = audit::Log::create(*store_, options.durability);
+    if (options.read_only) return;  // looks, and starts nothing
+    const std::string& instance = private_ ? private_->id() : store_->instance_id();
+    provider_ = providers::native::create(reactor_, instance);
+    recover();
+    store_->prune(system_clock().wall_ms() - kRetentionMs);
+    for (unsigned i = 0; i < kReapers; ++i) reapers_.emplace_back([this] { reap(); });
+  }
+
+  ~LocalManager() override {
+    try {
+      shutdown(kDestroyTimeoutMs);
+    } catch (const Error& error) {
+      options_.log.write(LogLevel::error, "shutdown: " + error.message());
+    } catch (const std::exception& error) {
+      options_.log.write(LogLevel::error, std::string("shutdown: ") + error.what());
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& reaper : reapers_) reaper.join();
+    sandboxes_.clear();
+    provider_.reset();  // ends the launcher, and with it whatever was left
+    reactor_.stop();
+    audit_.reset();
+  }
+
+  audit::Log& audit() noexcept override { return *audit_; }
+
+  ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) override {
+    if (!request.provider.empty() && request.provider != "native")
+      throw Error(Code::unavailable, "provider " + request.provider + ": not in this build; native is").with("field", "provider");
+    if (!request.network.empty() && request.network != "none")
+      throw Error(Code::unsupported, "network " + request.network + ": only none is offered").with("field", "network");
+    ResolvedSpawn spawn;
+    SandboxRecord& record = spawn.record;
+    record.id = random_id("sb-");
+    record.provider = "native";
+    record.image = request.image.empty() ? "host" : request.image;
+    record.memory_bytes = request.memory_bytes ? request.memory_bytes : kDefaultMemoryBytes;
+    // Files live in memory: a disk larger than memory could only end in an out-of-memory kill.
+    record.disk_bytes = request.disk_bytes ? request.disk_bytes : std::min(kDefaultDiskBytes, record.memory_bytes);
+    if (record.disk_bytes > record.memory_bytes) {
+      if (request.memory_bytes != 0)
+        throw Error(Code::invalid, "disk: at most the memory limit, for files are kept in memory").with("field", "disk_mb").with("limit", static_cast<long long>(record.memory_bytes >> 20));
+      record.memory_bytes = record.disk_bytes;
+    }
+    record.milli_cpus = request.milli_cpus ? request.milli_cpus : kDefaultMilliCpus;
+    record.pids = request.pids ? request.pids : kDefaultPids;
+    record.profile = request.profile.empty() ? "default" : request.profile;
+    record.user = request.user.empty() ? "user" : request.user;
+    record.network = "none";
+    record.owner_id = request.owner_id;
+    record.tenant_id = caller.tenant;
+    record.metadata = request.metadata;
+    record.created_ms = system_clock().wall_ms();
+    record.expires_ms = record.created_ms + (request.ttl_ms ? request.ttl_ms : kDefaultTtlMs);
+
+    providers::LaunchSpec& launch = spawn.launch;
+    launch.id = record.id;
+    launch.root = images::resolve(record.image, caller.local);
+    launch.memory_bytes = record.memory_bytes;
+    launch.disk_bytes = record.disk_bytes;
+    launch.milli_cpus = record.milli_cpus;
+    launch.pids = record.pids;
+    const bool strict = !request.best_effort && !options_.best_effort;
+    launch.require_memory = strict && request.memory_bytes != 0;
+    launch.require_disk = strict && request.disk_bytes != 0;
+    launch.require_cpu = strict && request.milli_cpus != 0;
+    launch.require_pids = strict && request.pids != 0;
+    launch.profile = record.profile;
+    launch.user = record.user;
+    launch.mounts = request.mounts;
+    launch.env = request.env;
+    return spawn;
+  }
+
+  SandboxRecord spawn(ResolvedSpawn spawn) override {
+    require_writable();
+    SandboxRecord& record = spawn.record;
+    {
+      const std::lock_guard lock(mutex_);
+      if (closed_) throw Error(Code::closed, "the instance is shutting down");
+      ++spawning_;
+    }
+    const Counted counted(*this);
+    store::Store::Reserve reserve;
+    reserve.max_live = kMaxSandboxes;
+    reserve.ranges = provider_->wants_id_range(reserve.range_first, reserve.range_end);
+    store_->insert(record, reserve);
+    spawn.launch.id_base = record.id_base;
+    add(record);
+
+    std::shared_ptr<providers::Session> session;
+    try {
+      const std::string id = record.id;
+      session = provider_->launch(spawn.launch, kSpawnTimeoutMs, [this, id] { ended(id); });
+    } catch (const Error& error) {
+      forget(record, Event::start_failed, error.message());
+      throw;
+    }
+    record.enforced = session->enforced();
+    record.unenforced = session->unenforced();
+    record.state = State::running;
+    bool recorded = false;
+    try {
+      recorded = store_->update(record, State::creating);
+    } catch (const Error& error) {
+      session->destroy(kDestroyTimeoutMs);
+      forget(record, Event::start_failed, error.message());
+      throw;
+    }
+    bool gone = false;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = sandboxes_.find(record.id);
+      gone = !recorded || found == sandboxes_.end() || early_end_.erase(record.id) > 0;
+      if (!gone) {
+        found->second.record = record;
+        found->second.session = session;
+        deadlines_.emplace(monotonic_deadline(record.expires_ms), record.id);
+      }
+    }
+    if (gone) {
+      forget_running(record, "lost");
+      throw Error(Code::unavailable, "the sandbox ended while it was being started").with("step", "start");
+    }
+    wake_.notify_one();
+    return record;
+  }
+
+  SandboxRecord get(std::string_view id) override {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = sandboxes_.find(std::string(id));
+      if (found != sandboxes_.end()) return found->second.record;
+    }
+    if (!options_.read_only) throw not_found();
+    const std::optional<SandboxRecord> record = store_->get(id);
+    if (!record || record->state == State::destroyed || record->state == State::error) throw not_found();
+    return *record;
+  }
+
+  std::vector<SandboxRecord> list(uint32_t limit, std::string_view after) override { return store_->list(limit, after); }
+
+  SandboxRecord extend(std::string_view id, int64_t ttl_ms) override {
+    require_writable();
+    if (ttl_ms < kMinTtlMs || ttl_ms > kMaxTtlMs) throw Error(Code::invalid, "ttl: more than 0 and at most 24h").with("field", "ttl").with("limit", "24h");
+    SandboxRecord record;
+    {
+      const std::lock_guard lock(mutex_);
+      Live& live = running(id);
+      record = live.record;
+      record.expires_ms = system_clock().wall_ms() + ttl_ms;
+    }
+    if (!store_->update(record, State::running)) throw Error(Code::conflict, "the sandbox is being destroyed");
+    {
+      const std::lock_guard lock(mutex_);
+      Live& live = running(id);
+      live.record.expires_ms = record.expires_ms;
+      std::erase_if(deadlines_, [&](const auto& deadline) { return deadline.second == id; });
+      deadlines_.emplace(monotonic_deadline(record.expires_ms), record.id);
+    }
+    wake_.notify_one();
+    return record;
+  }
+
+  void destroy(std::string_view id, std::string_view reason) override {
+    require_writable();
+    SandboxRecord record;
+    std::shared_ptr<providers::Session> session;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = sandboxes_.find(std::string(id));
+      if (found == sandboxes_.end()) throw not_found();
+      const auto next = next_state(found->second.record.state, Event::destroy_asked);
+      if (!next) {
+        // A destroy that timed out may be asked again; a second one at the same moment is told so.
+        if (found->second.record.state != State::destroying || !stuck_.erase(found->first))
+          throw Error(Code::conflict, "the sandbox is being started or destroyed");
+        record = found->second.record;
+      } else {
+        record = found->second.record;
+        record.state = *next;
+        record.reason = reason;
+        found->second.record = record;
+        std::erase_if(deadlines_, [&](const auto& deadline) { return deadline.second == id; });
+      }
+      session = found->second.session;
+    }
+    try {
+      store_->update(record, State::running);
+      session->destroy(kDestroyTimeoutMs);
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      stuck_.insert(record.id);
+      throw;
+    }
+    finish(record, Event::gone, record.reason);
+  }
+
+  std::shared_ptr<providers::Session> session(std::string_view id) override {
+    const std::lock_guard lock(mutex_);
+    return running(id).session;
+  }
+
+  void shutdown(int64_t timeout_ms) override {
+    const int64_t deadline = system_clock().monotonic_ms() + timeout_ms;
+    std::vector<std::string> ids;
+    {
+      std::unique_lock lock(mutex_);
+      closed_ = true;
+      // A spawn that passed the check before may still be adding itself.
+      if (!idle_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return spawning_ == 0; }))
+        throw Error(Code::timeout, "shutdown: sandboxes are still being started");
+      for (const auto& [id, live] : sandboxes_)
+        if (live.record.state == State::running) ids.push_back(id);
+    }
+    // All are killed at once, then waited for one after another.
+    std::vector<std::thread> workers;
+    std::mutex guard;
+    std::optional<Error> failure;
+    const size_t count = std::min<size_t>(ids.size(), kReapers);
+    std::atomic<size_t> next = 0;
+    const auto work = [&] {
+      for (size_t i; (i = next.fetch_add(1)) < ids.size();) {
+        try {
+          destroy(ids[i], "shutdown");
+        } catch (const Error& error) {
+          if (error.code() == Code::not_found || error.code() == Code::conflict) continue;  // somebody else is doing it
+          const std::lock_guard lock(guard);
+          failure = error;
+        }
+      }
+    };
+    for (size_t i = 1; i < count; ++i) workers.emplace_back(work);
+    work();
+    for (std::thread& worker : workers) worker.join();
+    {
+      std::unique_lock lock(mutex_);
+      const auto left = std::max<int64_t>(0, deadline - system_clock().monotonic_ms());
+      idle_.wait_for(lock, std::chrono::milliseconds(left), [&] { return sandboxes_.empty(); });
+    }
+    audit_->flush();
+    if (failure) throw *failure;
+  }
+
+ private:
+  /// Lowers the count of spawns under way.
+  struct Counted {
+    explicit Counted(LocalManager& owner) : manager(owner) {}
+    ~Counted() {
+      {
+        const std::lock_guard lock(manager.mutex_);
+        --manager.spawning_;
+      }
+      manager.idle_.notify_all();
+    }
+    LocalManager& manager;
+  };
+
+  void require_writable() const {
+    if (options_.read_only) throw Error(Code::unsupported, "the instance was opened read-only");
+  }
+
+  static int64_t monotonic_deadline(int64_t expires_wall_ms) {
+    // Once, when it is set: a wall clock that jumps later moves no deadline.
+    return system_clock().monotonic_ms() + (expires_wall_ms - system_clock().wall_ms());
+  }
+
+  /// Needs mutex_.
+  Live& running(std::string_view id) {
+    const auto found = sandboxes_.find(std::string(id));
+    if (found == sandboxes_.end()) throw not_found();
+    if (found->second.record.state != State::running) throw Error(Code::conflict, "the sandbox is being started or destroyed");
+    return found->second;
+  }
+
+  void add(const SandboxRecord& record) {
+    const std::lock_guard lock(mutex_);
+    sandboxes_[record.id] = {record, nullptr};
+  }
+
+  /// Writes the last state and drops the sandbox from memory.
+  void finish(SandboxRecord record, Event event, std::string_view reason) {
+    const State from = record.state;
+    record.state = next_state(from, event).value_or(State::error);
+    record.destroyed_ms = system_clock().wall_ms();
+    record.reason = reason;
+    std::optional<Error> failure;
+    try {
+      store_->update(record, from);
+    } catch (const Error& error) {
+      failure = error;  // nothing runs any more: the next open records it
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      sandboxes_.erase(record.id);
+      early_end_.erase(record.id);
+      std::erase_if(deadlines_, [&](const auto& deadline) { return deadline.second == record.id; });
+    }
+    idle_.notify_all();
+    if (failure) throw *failure;
+  }
+
+  /// As finish(), for where another error is on its way to the caller.
+  void forget(SandboxRecord record, Event event, std::string_view reason) {
+    record.state = State::creating;
+    try {
+      finish(std::move(record), event, reason);
+    } catch (const Error& error) {
+      options_.log.write(LogLevel::error, "store: " + error.message());
+    }
+  }
+  void forget_running(const SandboxRecord& record, std::string_view reason) {
+    try {
+      finish(record, Event::ended_by_itself, reason);
+    } catch (const Error& error) {
+      options_.log.write(LogLevel::error, "store: " + error.message());
+    }
+  }
+
+  /// The sandbox ended without being asked to. Called by the provider, must not block: a reaper records it.
+  void ended(const std::string& id) {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = sandboxes_.find(id);
+      if (found == sandboxes_.end()) return;
+      if (found->second.record.state == State::creating) {
+        early_end_.insert(id);
+        return;
+      }
+      lost_.push_back(id);
+    }
+    wake_.notify_one();
+  }
+
+  void audit_system(std::string_view action, const std::string& object, std::string_view outcome, std::string detail) {
+    model::AuditRow row;
+    row.actor = "system";
+    row.action = action;
+    row.object = object;
+    row.phase = "outcome";
+    row.outcome = outcome;
+    row.detail = std::move(detail);
+    try {
+      audit_->append(std::move(row));
+    } catch (const Error& error) {
+      options_.log.write(LogLevel::error, "audit: " + error.message());
+    }
+  }
+
+  /// One reaper thread: records sandboxes that were lost, destroys those that have expired.
+  void reap() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+    std::unique_lock lock(mutex_);
+    while (!ending_) {
+      if (!lost_.empty()) {
+        const std::string id = std::move(lost_.back());
+        lost_.pop_back();
+        const auto found = sandboxes_.find(id);
+        if (found == sandboxes_.end() || found->second.record.state != State::running) continue;
+        const SandboxRecord record = found->second.record;
+        const std::shared_ptr<providers::Session> session = std::move(found->second.session);
+        lock.unlock();
+        forget_running(record, "lost");
+        audit_system("sandbox.destroy", id, "OK", "lost: it ended by itself");
+        lock.lock();
+        continue;
+      }
+      const int64_t now = system_clock().monotonic_ms();
+      if (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+        const std::string id = deadlines_.begin()->second;
+        deadlines_.erase(deadlines_.begin());
+        lock.unlock();
+        expire(id);
+        lock.lock();
+        continue;
+      }
+      if (deadlines_.empty())
+        wake_.wait(lock);
+      else
+        wake_.wait_for(lock, std::chrono::milliseconds(deadlines_.begin()->first - now));
+    }
+  }
+
+  void expire(const std::string& id) {
+    try {
+      destroy(id, "expired");
+      audit_system("sandbox.destroy", id, "OK", "expired");
+    } catch (const Error& error) {
+      if (error.code() == Code::not_found || error.code() == Code::conflict) return;
+      audit_system("sandbox.destroy", id, code_name(error.code()), "expired: " + error.message());
+      options_.log.write(LogLevel::error, "expiry of " + id + ": " + error.message());
+      const std::lock_guard lock(mutex_);
+      if (sandboxes_.count(id)) deadlines_.emplace(system_clock().monotonic_ms() + kDestroyTimeoutMs, id);  // again later
+    }
+  }
+
+  /// Whatever a killed owner left: its processes ended with it (the launcher saw to that, and the native provider removed what a killed launcher
+  /// left), so only the records are behind.
+  void recover() {
+    for (;;) {
+      const std::vector<SandboxRecord> page = store_->list(kRecoveryPage, "");
+      if (page.empty()) return;
+      for (SandboxRecord record : page) {
+        const State from = record.state;
+        record.state = next_state(from, Event::recovered).value_or(State::error);
+        record.destroyed_ms = system_clock().wall_ms();
+        record.reason = "recovered";
+        store_->update(record, from);
+        audit_system("sandbox.destroy", record.id, "OK", "recovered: its owner was killed");
+      }
+    }
+  }
+
+  const Options options_;
+  std::unique_ptr<PrivateInstance> private_;
+  std::unique_ptr<store::DirectoryLock> lock_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<audit::Log> audit_;
+  channel::Reactor reactor_;
+  std::unique_ptr<providers::Provider> provider_;
+  std::vector<std::thread> reapers_;
+
+  std::mutex mutex_;  // guards what follows; never held across a provider or store call
+  std::condition_variable wake_;  // reapers
+  std::condition_variable idle_;  // shutdown
+  bool closed_ = false, ending_ = false;
+  unsigned spawning_ = 0;
+  std::unordered_map<std::string, Live> sandboxes_;
+  std::set<std::pair<int64_t, std::string>> deadlines_;  // monotonic
+  std::vector<std::string> lost_;
+  std::set<std::string> early_end_;  // ended before spawn() had finished
+  std::set<std::string> stuck_;      // destroying, and the last attempt failed
+};
+
+}  // namespace
+
+std::unique_ptr<Manager> Manager::open(const Options& options) { return std::make_unique<LocalManager>(options); }
+
+}  // namespace svm::manager

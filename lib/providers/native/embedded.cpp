@@ -1,0 +1,115 @@
+#include "providers/native/embedded.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "core/process.hpp"
+#include "isolation/syscalls.hpp"
+
+extern "C" {
+extern const char svm_agent_begin[];
+extern const char svm_agent_end[];
+}
+
+namespace svm::providers::native {
+namespace {
+
+constexpr size_t kStackBytes = 64 * 1024;
+constexpr int kAgentFd = 3;
+constexpr int kExecFailed = 127;
+
+struct Child {
+  const char* mode;
+  int executable, fd;
+  int error = 0;
+};
+
+/// Shares the parent's memory until it execs (CLONE_VM | CLONE_VFORK): system calls only.
+int run_child(void* argument) {
+  auto& child = *static_cast<Child*>(argument);
+  // Numbers are swapped out of the way first: either source may be 3 or 4 already.
+  const int executable = ::fcntl(child.executable, F_DUPFD_CLOEXEC, kAgentFd + 2);
+  const int fd = ::fcntl(child.fd, F_DUPFD_CLOEXEC, kAgentFd + 2);
+  if (executable >= 0 && fd >= 0 && ::dup2(fd, kAgentFd) == kAgentFd && ::dup2(executable, kAgentFd + 1) == kAgentFd + 1 &&
+      ::fcntl(kAgentFd + 1, F_SETFD, FD_CLOEXEC) == 0 &&
+      ::syscall(isolation::kSysCloseRange, kAgentFd + 2, ~0u, 0) == 0) {
+    for (int standard = 0; standard < kAgentFd; ++standard) ::close(standard);  // the application's terminal is none of ours
+    char name[] = "stacyvm-launcher";
+    char* argv[] = {name, const_cast<char*>(child.mode), nullptr};
+    char* envp[] = {nullptr};
+    ::syscall(SYS_execveat, kAgentFd + 1, "", argv, envp, AT_EMPTY_PATH);
+  }
+  child.error = errno;
+  ::_exit(kExecFailed);
+}
+
+}  // namespace
+
+std::string_view agent_bytes() noexcept { return {svm_agent_begin, static_cast<size_t>(svm_agent_end - svm_agent_begin)}; }
+
+AgentProcess AgentProcess::start(const char* mode, int fd) {
+  const auto failed = [](int error, const char* step) { return errno_error(Code::unavailable, error, step).with("step", step); };
+  Fd executable;
+  const std::string_view bytes = agent_bytes();
+  if (const int error = sealed_memfd("stacyvm-agent", bytes.data(), bytes.size(), executable)) throw failed(-error, "agent_memfd");
+  void* stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (stack == MAP_FAILED) throw failed(errno, "agent_stack");
+  Child child{mode, executable.get(), fd};
+  // No signal handler of the application may run in the child, which shares its memory.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  int pidfd = -1;
+  const int pid = ::clone(run_child, static_cast<char*>(stack) + kStackBytes, CLONE_VM | CLONE_VFORK | CLONE_PIDFD, &child, &pidfd);
+  const int clone_error = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ::munmap(stack, kStackBytes);
+  if (pid < 0) throw failed(clone_error, "agent_clone");
+  AgentProcess process;
+  process.pidfd_.reset(pidfd);
+  if (child.error != 0) {
+    process.wait(-1);
+    throw failed(child.error, "agent_exec");
+  }
+  return process;
+}
+
+bool AgentProcess::wait(int64_t timeout_ms) noexcept {
+  if (!pidfd_) return true;
+  const int64_t end = system_clock().monotonic_ms() + timeout_ms;
+  for (;;) {
+    pollfd wait{pidfd_.get(), POLLIN, 0};
+    const int64_t left = end - system_clock().monotonic_ms();
+    const int n = ::poll(&wait, 1, timeout_ms < 0 ? -1 : left > 0 ? static_cast<int>(left) : 0);
+    if (n > 0) break;
+    if (n == 0) return false;
+    if (errno != EINTR) return false;
+  }
+  siginfo_t info{};
+  // ECHILD: somebody who waits with __WALL was faster. It is gone all the same.
+  (void)::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL);
+  pidfd_.reset();
+  return true;
+}
+
+void AgentProcess::kill() noexcept {
+  if (pidfd_) (void)signal_pidfd(pidfd_.get(), SIGKILL);
+}
+
+AgentProcess::~AgentProcess() {
+  if (!pidfd_) return;
+  kill();
+  wait(-1);
+}
+
+}  // namespace svm::providers::native

@@ -1,0 +1,32 @@
+// The agent executable that the library carries, and how to start it.
+#pragma once
+#include <string_view>
+
+#include "core/fd.hpp"
+
+namespace svm::providers::native {
+
+/// The bytes of the static agent.
+std::string_view agent_bytes() noexcept;
+
+/// A process running the embedded executable in `mode` ("launcher", "probe") with `fd` as its descriptor 3 and nothing else open.
+class AgentProcess {
+ public:
+  AgentProcess() = default;
+  ~AgentProcess();
+  AgentProcess(AgentProcess&&) noexcept = default;
+  AgentProcess& operator=(AgentProcess&&) noexcept = default;  // of one that runs nothing
+
+  /// Throws Error (facts step, errno). The process sends no SIGCHLD to this one and wait(-1) does not see it, so a host that ignores
+  /// or reaps its children is not disturbed and does not disturb.
+  static AgentProcess start(const char* mode, int fd);
+  int pidfd() const noexcept { return pidfd_.get(); }
+  /// Waits for its end; false after timeout_ms.
+  bool wait(int64_t timeout_ms) noexcept;
+  void kill() noexcept;
+
+ private:
+  Fd pidfd_;
+};
+
+}  // namespace svm::providers::native

@@ -1,0 +1,308 @@
+#include "providers/native/native.hpp"
+
+#include <sys/stat.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#if __has_include("images/unpack.hpp")
+#include "images/unpack.hpp"
+#include "providers/native/agent_tree_writer.hpp"
+#define HAVE_UNPACK 1
+#endif
+#include "providers/native/identity.hpp"
+#include "providers/native/launcher_client.hpp"
+
+namespace svm::providers::native {
+namespace {
+
+constexpr uint64_t kBytesPerInode = 4096;   // one inode for each page of disk, within these
+constexpr uint64_t kMinInodes = 1024, kMaxInodes = 4'000'000;
+constexpr int kChannelBuffer = 1024 * 1024; // bytes; the kernel may give less
+constexpr char kPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What one sandbox's callbacks report to, shared by the session and those who wait for it.
+struct Fate {
+  std::mutex mutex;
+  std::condition_variable changed;
+  channel::Opening opening;
+  bool opened = false, exited = false, destroying = false;
+  protocol::StepFailure refused{protocol::Step::none, 0};
+  std::function<void()> on_gone;
+  std::shared_ptr<channel::Channel> channel;
+
+  /// Everything is gone, or never came to be.
+  void end(const protocol::StepFailure* why) {
+    std::function<void()> gone;
+    std::shared_ptr<channel::Channel> last;
+    {
+      const std::lock_guard lock(mutex);
+      if (exited) return;
+      exited = true;
+      if (why) refused = *why;
+      if (!destroying && opening.ready) gone = std::move(on_gone);
+      on_gone = nullptr;
+      last = channel;
+    }
+    changed.notify_all();
+    if (last) last->close();
+    if (gone) gone();
+  }
+
+  template <class P>
+  bool wait(int64_t timeout_ms, P done) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), done);
+  }
+};
+
+class NativeSession final : public Session {
+ public:
+  NativeSession(std::shared_ptr<LauncherClient> launcher, uint64_t token, std::shared_ptr<Fate> fate, std::shared_ptr<channel::Channel> channel,
+                std::vector<std::string> enforced, std::vector<std::string> unenforced)
+      : launcher_(std::move(launcher)), token_(token), fate_(std::move(fate)), channel_(std::move(channel)), enforced_(std::move(enforced)),
+        unenforced_(std::move(unenforced)) {}
+
+  ~NativeSession() override { begin_destroy(); }
+
+  std::shared_ptr<channel::Stream> request(protocol::Op op, std::string payload) override { return channel_->request(op, std::move(payload)); }
+  const std::vector<std::string>& enforced() const noexcept override { return enforced_; }
+  const std::vector<std::string>& unenforced() const noexcept override { return unenforced_; }
+
+  void destroy(int64_t timeout_ms) override {
+    begin_destroy();
+    if (!fate_->wait(timeout_ms, [&] { return fate_->exited; })) throw Error(Code::timeout, "the sandbox has not ended in time").with("step", "destroy");
+  }
+
+ private:
+  void begin_destroy() noexcept {
+    {
+      const std::lock_guard lock(fate_->mutex);
+      if (fate_->exited || fate_->destroying) return;
+      fate_->destroying = true;
+    }
+    launcher_->kill(token_);
+    channel_->close();
+  }
+
+  std::shared_ptr<LauncherClient> launcher_;
+  const uint64_t token_;
+  std::shared_ptr<Fate> fate_;
+  std::shared_ptr<channel::Channel> channel_;
+  const std::vector<std::string> enforced_, unenforced_;
+};
+
+Error step_error(const protocol::StepFailure& failure) {
+  const char* step = protocol::step_name(failure.step);
+  Code code = Code::unavailable;
+  if (failure.error == EMFILE || failure.error == ENFILE || failure.error == EAGAIN || failure.error == ENOSPC || failure.error == ENOMEM || failure.error == EUSERS)
+    code = Code::limit;
+  if (failure.step == protocol::Step::open_mount || failure.step == protocol::Step::open_rootfs || failure.step == protocol::Step::user_mount)
+    code = Code::invalid;
+  return errno_error(code, failure.error, std::string("sandbox: ") + step).with("step", step);
+}
+
+protocol::Profile protocol_profile(std::string_view name) {
+  if (name.empty() || name == "default") return protocol::Profile::standard;
+  if (name == "debug") return protocol::Profile::debug;
+  if (name == "build") return protocol::Profile::build;
+  throw Error(Code::invalid, "profile: give default, debug or build").with("field", "profile");
+}
+
+class Native final : public Provider {
+ public:
+  Native(channel::Reactor& reactor, const std::string& instance)
+      : reactor_(reactor), instance_(instance), rootless_(!can_use_id_ranges()), launcher_(start()) {}
+
+  std::string_view name() const noexcept override { return "native"; }
+
+  bool wants_id_range(uint32_t& first, uint32_t& end) const noexcept override {
+    first = kFirstHostId;
+    end = kEndHostId;
+    return !rootless_;
+  }
+
+  std::shared_ptr<Session> launch(const LaunchSpec& spec, int64_t timeout_ms, std::function<void()> on_gone) override {
+    const int64_t deadline = system_clock().monotonic_ms() + timeout_ms;
+    const User user = default_user(spec.user);
+    std::shared_ptr<LauncherClient> launcher = this->launcher();
+    protocol::Spawn request = make_request(spec, user);
+    request.token = launcher->new_token();
+
+    Fd ours, theirs;
+    if (const int error = make_socketpair(SOCK_STREAM, ours, theirs)) throw errno_error(Code::limit, -error, "sandbox channel");
+    for (const Fd* end : {&ours, &theirs})  // a smaller buffer is only slower
+      for (const int option : {SO_SNDBUF, SO_RCVBUF}) (void)::setsockopt(end->get(), SOL_SOCKET, option, &kChannelBuffer, sizeof kChannelBuffer);
+
+    auto fate = std::make_shared<Fate>();
+    fate->on_gone = std::move(on_gone);
+    launcher->spawn(request, theirs,
+                    {[fate](const protocol::StepFailure& failure) { fate->end(&failure); }, [fate] { fate->end(nullptr); }});
+    theirs.reset();
+    std::shared_ptr<channel::Channel> channel;
+    try {
+      channel = channel::Channel::create(
+          reactor_, std::move(ours), make_hello(spec, user),
+          [fate](const channel::Opening& opening) {
+            {
+              const std::lock_guard lock(fate->mutex);
+              fate->opening = opening;
+              fate->opened = true;
+            }
+            fate->changed.notify_all();
+          },
+          [] {});
+    } catch (...) {
+      launcher->kill(request.token);
+      throw;
+    }
+    {
+      const std::lock_guard lock(fate->mutex);
+      fate->channel = channel;
+    }
+    const bool answered = fate->wait(deadline - system_clock().monotonic_ms(), [&] { return fate->opened || fate->exited; });
+    if (!answered || !opened_ready(*fate)) fail(*launcher, request.token, *fate, *channel, answered);
+
+    std::vector<std::string> enforced, unenforced;
+    const uint64_t bits = fate->opening.ready->enforced;
+    for (unsigned bit = 0; bit < protocol::kEnforcedBits; ++bit)
+      if (bits >> bit & 1) enforced.emplace_back(protocol::enforced_name(bit));
+    note_missing(*launcher, bits, unenforced);
+    auto session = std::make_shared<NativeSession>(launcher, request.token, fate, channel, std::move(enforced), std::move(unenforced));
+    if (spec.root.kind == images::RootKind::tar) unpack_root(spec.root, *session);
+    return session;
+  }
+
+ private:
+  std::shared_ptr<LauncherClient> start() { return std::make_shared<LauncherClient>(reactor_, instance_, rootless_); }
+
+  /// The launcher, started anew when the last one was killed.
+  std::shared_ptr<LauncherClient> launcher() {
+    const std::lock_guard lock(mutex_);
+    if (!launcher_ || !launcher_->alive()) {
+      launcher_.reset();
+      launcher_ = start();
+    }
+    return launcher_;
+  }
+
+  static bool opened_ready(Fate& fate) {
+    const std::lock_guard lock(fate.mutex);
+    return fate.opened && fate.opening.ready.has_value();
+  }
+
+  [[noreturn]] static void fail(LauncherClient& launcher, uint64_t token, Fate& fate, channel::Channel& channel, bool answered) {
+    {
+      const std::lock_guard lock(fate.mutex);
+      fate.destroying = true;
+    }
+    channel.close();
+    launcher.kill(token);
+    // Whatever was built goes before the caller hears of the failure; a sandbox that cannot even be killed is not waited for twice.
+    (void)fate.wait(kCleanUpMs, [&] { return fate.exited; });
+    const std::lock_guard lock(fate.mutex);
+    if (!answered) throw Error(Code::timeout, "the sandbox has not started in time").with("step", "start");
+    if (fate.opening.failure) throw step_error(*fate.opening.failure);
+    if (fate.refused.step != protocol::Step::none) throw step_error(fate.refused);
+    throw Error(Code::unavailable, "the sandbox ended while it was being started").with("step", "start");
+  }
+
+  protocol::Spawn make_request(const LaunchSpec& spec, const User& user) const {
+    protocol::Spawn request;
+    request.name = spec.id;
+    request.root = spec.root.kind == images::RootKind::host        ? protocol::RootKind::host
+                   : spec.root.kind == images::RootKind::directory ? protocol::RootKind::directory
+                                                                   : protocol::RootKind::empty;
+    if (request.root == protocol::RootKind::directory) {
+      request.rootfs = spec.root.path;
+      request.rootfs_device = spec.root.device;
+      request.rootfs_inode = spec.root.inode;
+    }
+    request.id_base = spec.id_base;
+    request.uid = user.uid;
+    request.gid = user.gid;
+    request.fixed_user = rootless_;
+    request.profile = protocol_profile(spec.profile);
+    request.hostname = spec.id;
+    request.memory = spec.memory_bytes;
+    request.disk = spec.disk_bytes;
+    request.inodes = std::clamp(spec.disk_bytes / kBytesPerInode, kMinInodes, kMaxInodes);
+    request.milli_cpus = spec.milli_cpus;
+    request.pids = spec.pids;
+    request.require_memory = spec.require_memory;
+    request.require_cpu = spec.require_cpu;
+    request.require_pids = spec.require_pids;
+    for (const model::Mount& mount : spec.mounts) request.mounts.push_back(resolve_mount(mount));
+    return request;
+  }
+
+  static protocol::HostMount resolve_mount(const model::Mount& mount) {
+    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(mount.host.c_str(), nullptr), &std::free);
+    struct stat info {};
+    if (!real || ::stat(real.get(), &info) < 0) throw errno_error(Code::invalid, errno, "mount " + mount.host).with("field", "mounts");
+    if (!S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode))
+      throw Error(Code::invalid, "mount " + mount.host + ": neither a directory nor a regular file").with("field", "mounts");
+    return {real.get(), mount.guest, static_cast<uint64_t>(info.st_dev), static_cast<uint64_t>(info.st_ino), mount.writable};
+  }
+
+  protocol::Hello make_hello(const LaunchSpec& spec, const User& user) const {
+    protocol::Hello hello;
+    hello.version = protocol::kVersion;
+    hello.profile = protocol_profile(spec.profile);
+    hello.rootless = rootless_;
+    hello.uid = user.uid;
+    hello.gid = user.gid;
+    hello.home = user.uid == 0 ? "/root" : "/workspace";
+    hello.workdir = "/workspace";
+    model::StringMap env = {{"PATH", kPath}, {"HOME", hello.home}, {"USER", user.name}, {"LOGNAME", user.name}, {"LANG", "C.UTF-8"}};
+    for (const auto& [key, value] : spec.env) env[key] = value;
+    hello.env.assign(env.begin(), env.end());
+    return hello;
+  }
+
+  /// Default limits that this host does not enforce, for people.
+  void note_missing(const LauncherClient& launcher, uint64_t bits, std::vector<std::string>& out) const {
+    const protocol::Online& online = launcher.online();
+    const auto note = [&](uint64_t bit, int32_t error, const char* name) {
+      if (bits & bit) return;
+      out.push_back(std::string(name) + ": " + (online.cgroup_version == 0 ? "no usable cgroup controller" : error != 0 ? errno_text(error) : "not applied"));
+    };
+    note(protocol::kEnforcedMemory, online.memory_error, "memory");
+    note(protocol::kEnforcedSwap, online.swap_error, "swap");
+    note(protocol::kEnforcedCpu, online.cpu_error, "cpu");
+    note(protocol::kEnforcedPids, online.pids_error, "pids");
+    if (!(bits & protocol::kEnforcedLandlock)) out.emplace_back("landlock: not in this kernel");
+    if (!(bits & protocol::kEnforcedGroupsDropped)) out.emplace_back("groups_dropped: supplementary groups of the user remain");
+    if (rootless_) out.emplace_back("id_range: one id is mapped, so commands share the agent's and run as the default user only");
+  }
+
+  static void unpack_root(const images::Root& root, NativeSession& session) {
+#ifdef HAVE_UNPACK
+    AgentTreeWriter writer([&session](protocol::Op op, std::string payload) { return session.request(op, std::move(payload)); });
+    images::unpack(root, writer);
+#else
+    (void)root; (void)session;
+#endif
+  }
+
+  static constexpr int64_t kCleanUpMs = 10'000;
+
+  channel::Reactor& reactor_;
+  const std::string instance_;
+  const bool rootless_;
+  std::mutex mutex_;  // guards launcher_
+  std::shared_ptr<LauncherClient> launcher_;
+};
+
+}  // namespace
+
+std::unique_ptr<Provider> create(channel::Reactor& reactor, const std::string& instance) { return std::make_unique<Native>(reactor, instance); }
+
+}  // namespace svm::providers::native

@@ -135,10 +135,11 @@ class Containment {
     char byte;
     const long n = read_all(plan_.go, &byte, 1);
     if (n < 0) return static_cast<int>(n);
+    if (n == 0) ::_exit(kStepFailed);  // the launcher gave up, and says why itself
     enforced_ |= protocol::kEnforcedUserNamespace | protocol::kEnforcedMountNamespace | protocol::kEnforcedPidNamespace |
                  protocol::kEnforcedNetNamespace | protocol::kEnforcedIpcNamespace | protocol::kEnforcedUtsNamespace;
     if (!plan_.rootless) enforced_ |= protocol::kEnforcedIdRange;
-    return n == 1 ? 0 : -ECANCELED;
+    return 0;
   }
 
   int drop_groups() noexcept {
@@ -165,48 +166,59 @@ class Containment {
     return 0;
   }
 
-  /// The one writable file system of the sandbox: everything it may store is in here.
+  /// The one writable file system of the sandbox: everything it may store is in here. As root the launcher made it, because one made in here
+  /// would show the host id of its owner in mountinfo; rootless it is only ever seen through an overlay, for the same reason.
   int mount_disk() noexcept {
-    const isolation::MountOption options[] = {{"size", plan_.size.c_str()}, {"nr_inodes", plan_.inodes.c_str()}, {"mode", "0755"}};
     Fd mount, target;
-    if (const int error = isolation::new_mount("tmpfs", options, 3, kMountNoSuid | kMountNoDev, mount)) return error;
+    if (plan_.rootless)
+      if (const int error = new_disk(plan_, mount)) return error;
     if (const int error = open_directory(AT_FDCWD, "/stage", target)) return error;
-    if (const int error = isolation::attach_mount(mount.get(), target.get())) return error;
+    if (const int error = isolation::attach_mount(plan_.rootless ? mount.get() : plan_.disk.get(), target.get())) return error;
     enforced_ |= protocol::kEnforcedDiskLimit | protocol::kEnforcedInodeLimit;
     return open_directory(AT_FDCWD, "/stage", disk_);
   }
 
   int make_root() noexcept {
-    if (spawn_.root != RootKind::directory) {
+    const bool image = spawn_.root == RootKind::directory;
+    if (!image && !plan_.rootless) {
       root_.reset(::fcntl(disk_.get(), F_DUPFD_CLOEXEC, 3));
       if (!root_) return -errno;
-      if (spawn_.root == RootKind::empty && !plan_.rootless && ::fchownat(disk_.get(), "", spawn_.uid, spawn_.gid, AT_EMPTY_PATH) < 0)
-        return -errno;
+      if (spawn_.root == RootKind::empty && ::fchownat(disk_.get(), "", spawn_.uid, spawn_.gid, AT_EMPTY_PATH) < 0) return -errno;
       return 0;
     }
-    // An overlay: the image below, what the sandbox writes above. Relative names, so that mountinfo shows no host path.
-    for (const char* name : {"l", "u", "w", "r", "d"})
+    if (::mkdirat(disk_.get(), "l", 0755) < 0) return -errno;
+    if (image) {
+      Fd lower;
+      if (const int error = open_directory(disk_.get(), "l", lower)) return error;
+      if (const int error = isolation::attach_mount(plan_.rootfs.get(), lower.get())) return error;
+    }
+    return mount_overlay("l", "u", "w", "r", root_);
+  }
+
+  /// An overlay of directories of the disk on its directory `target`. Relative names, so that mountinfo shows no host path.
+  int mount_overlay(const char* lower, const char* upper, const char* work, const char* target, Fd& out) noexcept {
+    for (const char* name : {upper, work, target})
       if (::mkdirat(disk_.get(), name, 0755) < 0) return -errno;
-    Fd lower, target, overlay;
-    if (const int error = open_directory(disk_.get(), "l", lower)) return error;
-    if (const int error = isolation::attach_mount(plan_.rootfs.get(), lower.get())) return error;
     if (::fchdir(disk_.get()) < 0) return -errno;
-    const isolation::MountOption options[] = {{"lowerdir", "l"}, {"upperdir", "u"}, {"workdir", "w"}, {"userxattr", nullptr}};
+    const isolation::MountOption options[] = {{"lowerdir", lower}, {"upperdir", upper}, {"workdir", work}, {"userxattr", nullptr}};
+    Fd overlay, point;
     int error = isolation::new_mount("overlay", options, 4, kMountNoSuid | kMountNoDev, overlay);
     if (error == -EINVAL) error = isolation::new_mount("overlay", options, 3, kMountNoSuid | kMountNoDev, overlay);  // before Linux 5.11
+    if (::chdir("/") < 0 && !error) error = -errno;
     if (error) return error;
-    if ((error = open_directory(disk_.get(), "r", target))) return error;
-    if ((error = isolation::attach_mount(overlay.get(), target.get()))) return error;
-    if (::chdir("/") < 0) return -errno;
-    return open_directory(disk_.get(), "r", root_);
+    if ((error = open_directory(disk_.get(), target, point))) return error;
+    if ((error = isolation::attach_mount(overlay.get(), point.get()))) return error;
+    return open_directory(disk_.get(), target, out);
   }
 
   int make_skeleton() noexcept {
     const int root = root_.get();
-    for (const char* name : {"proc", "dev", "run", "etc"})
+    for (const char* name : {"proc", "dev"})
       if (const int error = make_directory(root, name, 0755)) return error;
     if (const int error = make_directory(root, "tmp", 01777)) return error;
-    if (spawn_.root != RootKind::host) return 0;
+    if (spawn_.root != RootKind::host) return 0;  // the rest is the image's
+    for (const char* name : {"run", "etc"})
+      if (const int error = make_directory(root, name, 0755)) return error;
     for (const char* name : {"usr", "var", "home", "opt", "srv", "mnt", "var/lib", "var/log", "var/cache"})
       if (const int error = make_directory(root, name, 0755)) return error;
     if (const int error = make_directory(root, "root", 0700)) return error;
@@ -268,6 +280,9 @@ class Containment {
     Fd mount, target;
     if (const int error = isolation::new_mount("proc", nullptr, 0, kMountNoSuid | kMountNoDev | kMountNoExec, mount)) return error;
     if (const int error = open_directory(root_.get(), "proc", target)) return error;
+    // What proc is about to cover serves as the empty directory of masks.
+    if (const int error = isolation::clone_mount(target.get(), "", false, empty_)) return error;
+    if (const int error = isolation::set_mount_attributes(empty_.get(), kMountReadOnly | kMountNoSuid | kMountNoDev | kMountNoExec, false)) return error;
     if (const int error = isolation::attach_mount(mount.get(), target.get())) return error;
     enforced_ |= protocol::kEnforcedFreshProc;
     return open_directory(root_.get(), "proc", proc_);
@@ -289,7 +304,9 @@ class Containment {
       const int error = open_directory(proc_.get(), name, target);
       if (error == -ENOENT) continue;
       if (error) return error;
-      if (const int bound = bind("/empty", target.get(), kMountReadOnly, false)) return bound;
+      Fd mask;
+      if (const int cloned = isolation::clone_mount(empty_.get(), "", false, mask)) return cloned;
+      if (const int attached = isolation::attach_mount(mask.get(), target.get())) return attached;
     }
     for (const char* name : kReadOnlyDirectories) {
       Fd target, mount;
@@ -308,7 +325,13 @@ class Containment {
     if (spawn_.root == RootKind::directory) {
       // The image's own /dev is covered by a directory of the limited disk.
       Fd own, target, mount;
-      if (const int error = open_directory(disk_.get(), "d", own)) return error;
+      if (plan_.rootless) {
+        if (::mkdirat(disk_.get(), "e", 0755) < 0) return -errno;
+        if (const int error = mount_overlay("e", "d", "x", "v", own)) return error;
+      } else {
+        if (::mkdirat(disk_.get(), "d", 0755) < 0) return -errno;
+        if (const int error = open_directory(disk_.get(), "d", own)) return error;
+      }
       if (const int error = isolation::clone_mount(own.get(), "", false, mount)) return error;
       if (const int error = open_directory(root_.get(), "dev", target)) return error;
       if (const int error = isolation::attach_mount(mount.get(), target.get())) return error;
@@ -450,10 +473,15 @@ class Containment {
   const protocol::Spawn& spawn_;
   int channel_ = plan_.channel;
   uint64_t enforced_ = 0;
-  Fd disk_, root_, proc_, dev_;
+  Fd disk_, root_, proc_, dev_, empty_;
 };
 
 }  // namespace
+
+int new_disk(const Plan& plan, Fd& out) noexcept {
+  const isolation::MountOption options[] = {{"size", plan.size.c_str()}, {"nr_inodes", plan.inodes.c_str()}, {"mode", "0755"}};
+  return isolation::new_mount("tmpfs", options, 3, kMountNoSuid | kMountNoDev, out);
+}
 
 void contain(const Plan& plan) noexcept { Containment(plan).run(); }
 

@@ -108,8 +108,10 @@ class Launcher {
     pids_by_cgroup_ = support.version != 0 && support.pids_error == 0;
     groups_left_ = rootless_ && ::getgroups(0, nullptr) > 0;
     if (const int error = namespaces_.enter(rootless_, layout_)) return failed(Step::mount_private, error);
-    // Descriptors of this process are nobody else's business, whatever user shares our id.
-    if (const int error = isolation::set_undumpable()) return failed(Step::undumpable, error);
+    // Not rootless: there the kernel would give the id maps of undumpable children to root, and they could not be written. Commands that
+    // share the user's id cannot name this process in any case: it is in no pid namespace of theirs.
+    if (!rootless_)
+      if (const int error = isolation::set_undumpable()) return failed(Step::undumpable, error);
     epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
     if (!epoll_) return failed(Step::sync, -errno);
     if (!watch(socket_.get(), kSocketKey) || !watch(host_.get(), kHostKey)) return failed(Step::sync, -errno);
@@ -225,6 +227,10 @@ class Launcher {
     plan.passwd += "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
     plan.group += "nogroup:x:65534:\n";
     plan.hosts = "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 " + request.hostname + "\n";
+    if (!rootless_) {
+      if (const int error = new_disk(plan, plan.disk)) return {Step::disk, error};
+      if (::fchownat(plan.disk.get(), "", request.id_base, request.id_base, AT_EMPTY_PATH) < 0) return {Step::disk, -errno};
+    }
     bool directory = false;
     if (request.root == protocol::RootKind::directory) {
       if (const int error = namespaces_.clone_host_path(request.rootfs.c_str(), request.rootfs_device, request.rootfs_inode, false, plan.rootfs, directory))

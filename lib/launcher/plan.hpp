@@ -46,11 +46,15 @@ struct Plan {
   size_t command_group_count = 0;
   int go = -1;                // one byte here: ids are mapped; end of file: give up
   Fd rootfs;                  // RootKind::directory: detached
+  Fd disk;                    // not rootless: the sandbox's tmpfs, detached
   std::vector<PlannedMount> mounts;
   uint64_t enforced = 0;      // bits of the launcher's own steps
   std::string size, inodes;   // tmpfs options as text
   std::string passwd, group, hosts;  // contents for a generated /etc
 };
+
+/// The sandbox's tmpfs, detached, with its limits. 0 or -errno.
+int new_disk(const Plan& plan, Fd& out) noexcept;
 
 /// Builds the boundary step by step and becomes the agent. Runs in the new process 1; on failure tells the host over the channel which step
 /// failed (a `failed` frame) and exits. Never returns.

@@ -83,7 +83,7 @@ int Namespaces::build(HostLayout& layout) noexcept {
   if (const int error = open_path("/proc/.", root)) return error;
   if (const int error = isolation::open_mount_path(root.get(), "proc", true, target)) return error;
   if (const int error = isolation::attach_mount(host_proc.get(), target.get())) return error;
-  if (::mkdirat(root.get(), "stage", 0755) < 0 || ::mkdirat(root.get(), "empty", 0555) < 0) return -errno;
+  if (::mkdirat(root.get(), "stage", 0755) < 0) return -errno;
   if (const int error = show(root.get(), "/dev", "device", true, 0)) return error;
   if (const int error = show(root.get(), "/usr", "usr", true, read_only)) return error;
   for (size_t i = 0; i < kHostDirectoryCount; ++i) {

@@ -12,11 +12,8 @@
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
-#if __has_include("images/unpack.hpp")
 #include "images/unpack.hpp"
 #include "providers/native/agent_tree_writer.hpp"
-#define HAVE_UNPACK 1
-#endif
 #include "providers/native/identity.hpp"
 #include "providers/native/launcher_client.hpp"
 
@@ -284,12 +281,8 @@ class Native final : public Provider {
   }
 
   static void unpack_root(const images::Root& root, NativeSession& session) {
-#ifdef HAVE_UNPACK
     AgentTreeWriter writer([&session](protocol::Op op, std::string payload) { return session.request(op, std::move(payload)); });
     images::unpack(root, writer);
-#else
-    (void)root; (void)session;
-#endif
   }
 
   static constexpr int64_t kCleanUpMs = 10'000;

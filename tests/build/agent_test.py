@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 MAX_BYTES = 1_572_864
-RUNTIME = re.compile(r"(?:lib(?:c|m|gcc|gcc_eh|stdc\+\+|pthread|dl|rt)\.a|(?:r|S|g)?crt[1ni]\.o|crt(?:begin|end)(?:S|T)?\.o)$")
+RUNTIME = re.compile(r"(?:lib(?:c|m|m-[0-9.]+|mvec|gcc|gcc_eh|stdc\+\+|pthread|dl|rt)\.a|(?:r|S|g)?crt[1ni]\.o|crt(?:begin|end)(?:S|T)?\.o)$")
 
 
 def readelf(*arguments):

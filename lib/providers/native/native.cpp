@@ -1,5 +1,6 @@
 #include "providers/native/native.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/socket.h>
 
@@ -12,6 +13,8 @@
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
+#include "images/byte_source.hpp"
+#include "images/tar_reader.hpp"
 #include "images/unpack.hpp"
 #include "providers/native/agent_tree_writer.hpp"
 #include "providers/native/identity.hpp"
@@ -173,7 +176,14 @@ class Native final : public Provider {
       if (bits >> bit & 1) enforced.emplace_back(protocol::enforced_name(bit));
     note_missing(*launcher, bits, unenforced);
     auto session = std::make_shared<NativeSession>(launcher, request.token, fate, channel, std::move(enforced), std::move(unenforced));
-    if (spec.root.kind == images::RootKind::tar) unpack_root(spec.root, *session);
+    if (spec.root.kind == images::RootKind::tar) {
+      try {
+        unpack_root(spec.root, *session, deadline);
+      } catch (...) {
+        session->destroy(kCleanUpMs);
+        throw;
+      }
+    }
     return session;
   }
 
@@ -280,9 +290,16 @@ class Native final : public Provider {
     if (rootless_) out.emplace_back("id_range: one id is mapped, so commands share the agent's and run as the default user only");
   }
 
-  static void unpack_root(const images::Root& root, NativeSession& session) {
-    AgentTreeWriter writer([&session](protocol::Op op, std::string payload) { return session.request(op, std::move(payload)); });
-    images::unpack(root, writer);
+  /// The archive is read here and written in there, by the agent as the sandbox's own user.
+  static void unpack_root(const images::Root& root, NativeSession& session, int64_t deadline_ms) {
+    Fd archive(::open(root.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    struct stat info {};
+    if (!archive || ::fstat(archive.get(), &info) < 0) throw errno_error(Code::invalid, errno, "image").with("field", "image");
+    if (info.st_dev != root.device || info.st_ino != root.inode) throw Error(Code::conflict, "image: the archive was replaced meanwhile").with("field", "image");
+    images::TarReader reader(images::open_source(std::move(archive)));
+    AgentTreeWriter writer([&session](protocol::Op op, std::string payload) { return session.request(op, std::move(payload)); }, "",
+                           std::max<int64_t>(0, deadline_ms - system_clock().monotonic_ms()));
+    images::unpack(reader, writer);
   }
 
   static constexpr int64_t kCleanUpMs = 10'000;

@@ -3,6 +3,7 @@
 
 check_abi.py LIBRARY include-directory libstacyvm.abi [--write]"""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,11 @@ for tool in ("abidw", "abidiff"):
 
 def write(path):
     # What the public header does not define is opaque to callers, and no part of the promise.
-    subprocess.run(["abidw", "--headers-dir", include, "--drop-private-types", "--no-corpus-path", "--no-comp-dir-path", "--no-show-locs",
+    subprocess.run(["abidw", "--exported-interfaces-only", "--headers-dir", include, "--drop-private-types", "--no-corpus-path", "--no-comp-dir-path", "--no-show-locs",
                     "--no-elf-needed", "--out-file", path, library], check=True)
+    text = re.sub(r"path='[^']*?((?:capi|include)/[^']*)'", r"path='\1'", open(path).read())  # where it was built does not matter
+    with open(path, "w") as out:
+        out.write(text)
 
 
 if "--write" in sys.argv:

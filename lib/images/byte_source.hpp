@@ -14,12 +14,13 @@ class ByteSource {
   /// The next bytes, valid until the next call; empty at the end. Throws Error invalid where the compressed form is damaged, io where
   /// the file cannot be read.
   virtual std::string_view next() = 0;
-  /// Bytes of the file that were read so far, those that wait to be decompressed included.
+  /// Bytes of the file that were used so far.
   virtual uint64_t consumed() const noexcept = 0;
 };
 
 /// Plain, gzip, zstd, xz or bzip2, told apart by their first bytes; one layer of it. Memory stays bounded whatever a stream's header
-/// asks for (zstd: a window of 128 MiB). gzip's checksum is not compared: libarchive does not.
+/// asks for (zstd: a window of 128 MiB). gzip's checksum is not compared: libarchive passes
+/// over it.
 std::unique_ptr<ByteSource> open_source(Fd file);
 /// The same over bytes that outlive the source.
 std::unique_ptr<ByteSource> open_source(std::string_view bytes);

@@ -1,0 +1,143 @@
+#include "archives.hpp"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <memory>
+#include <stdexcept>
+
+#include "core/error.hpp"
+
+namespace svm::images::test {
+namespace {
+
+std::string octal(uint64_t value, int digits) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%0*llo", digits, static_cast<unsigned long long>(value));
+  return text;
+}
+
+}  // namespace
+
+Header::Header(std::string_view name, char type, uint64_t size, uint32_t mode) : block_(kTarBlock, '\0') {
+  put(0, name).put(100, octal(mode, 7)).put(108, octal(0, 7)).put(116, octal(0, 7)).put(136, octal(1, 11)).size(size);
+  put(156, {&type, 1}).put(257, std::string_view("ustar\00000", 8));
+}
+
+Header& Header::size(uint64_t size) { return put(124, octal(size, 11)); }
+
+Header& Header::put(size_t offset, std::string_view bytes) {
+  block_.replace(offset, bytes.size(), bytes);
+  REQUIRE(block_.size() == kTarBlock);
+  return *this;
+}
+
+std::string Header::bytes() const {
+  std::string block = block_;
+  block.replace(148, 8, "        ");
+  uint64_t sum = 0;
+  for (const char c : block) sum += static_cast<unsigned char>(c);
+  block.replace(148, 7, octal(sum, 6) + '\0');
+  return block;
+}
+
+std::string padded(std::string_view body) {
+  std::string out(body);
+  out.resize((out.size() + kTarBlock - 1) / kTarBlock * kTarBlock);
+  return out;
+}
+
+std::string entry(std::string_view name, std::string_view body, uint32_t mode) {
+  return Header(name, '0', body.size(), mode).bytes() + padded(body);
+}
+std::string directory(std::string_view name, uint32_t mode) { return Header(name, '5', 0, mode).bytes(); }
+std::string soft_link(std::string_view name, std::string_view target) { return Header(name, '2', 0, 0777).target(target).bytes(); }
+std::string hard_link(std::string_view name, std::string_view target) { return Header(name, '1').target(target).bytes(); }
+
+std::string record(std::string_view key, std::string_view value) {
+  const size_t rest = key.size() + value.size() + 3;  // space, equals, newline
+  size_t length = rest + 1;
+  while (length != rest + std::to_string(length).size()) length = rest + std::to_string(length).size();
+  return std::to_string(length) + ' ' + std::string(key) + '=' + std::string(value) + '\n';
+}
+
+std::string pax(std::string_view records, char type) { return Header("pax", type, records.size()).bytes() + padded(records); }
+
+std::string gnu(char type, std::string_view text) {
+  const std::string body = std::string(text) + '\0';
+  return Header("././@LongLink", type, body.size()).bytes() + padded(body);
+}
+
+std::string end_mark() { return std::string(2 * kTarBlock, '\0'); }
+
+std::string compress(std::string_view bytes, Compression compression) {
+  const std::unique_ptr<archive, int (*)(archive*)> out(::archive_write_new(), ::archive_write_free);
+  const auto must = [&](int status) {
+    if (status < ARCHIVE_OK) throw std::runtime_error(::archive_error_string(out.get()));
+  };
+  must(::archive_write_set_format_raw(out.get()));
+  switch (compression) {
+    case Compression::none: break;
+    case Compression::gzip: must(::archive_write_add_filter_gzip(out.get())); break;
+    case Compression::zstd: must(::archive_write_add_filter_zstd(out.get())); break;
+    case Compression::xz: must(::archive_write_add_filter_xz(out.get())); break;
+    case Compression::bzip2: must(::archive_write_add_filter_bzip2(out.get())); break;
+  }
+  must(::archive_write_set_bytes_per_block(out.get(), 0));
+  std::string compressed;
+  const auto append = [](archive*, void* to, const void* data, size_t size) {
+    static_cast<std::string*>(to)->append(static_cast<const char*>(data), size);
+    return static_cast<la_ssize_t>(size);
+  };
+  must(::archive_write_open(out.get(), &compressed, nullptr, append, nullptr));
+  const std::unique_ptr<archive_entry, void (*)(archive_entry*)> one(::archive_entry_new(), ::archive_entry_free);
+  ::archive_entry_set_filetype(one.get(), AE_IFREG);
+  ::archive_entry_set_pathname(one.get(), "data");
+  must(::archive_write_header(out.get(), one.get()));
+  if (::archive_write_data(out.get(), bytes.data(), bytes.size()) != static_cast<la_ssize_t>(bytes.size()))
+    throw std::runtime_error("compress");
+  must(::archive_write_close(out.get()));
+  return compressed;
+}
+
+std::string_view Pieces::next() {
+  const std::string_view piece = bytes_.substr(0, step_);
+  bytes_.remove_prefix(piece.size());
+  given_ += piece.size();
+  return piece;
+}
+
+std::vector<std::string> list(std::string_view archive, const TarLimits& limits) {
+  TarReader reader(open_source(archive), limits);
+  std::vector<std::string> lines;
+  TarEntry entry;
+  while (reader.next(entry)) {
+    std::string line;
+    switch (entry.type) {
+      case TarEntry::Type::directory: line = "d " + octal(entry.mode, 1) + ' ' + entry.path; break;
+      case TarEntry::Type::file: {
+        line = "f " + octal(entry.mode, 1) + ' ' + entry.path + ' ' + std::to_string(entry.size) + ':';
+        for (std::string_view piece; reader.data(piece);) line += piece;
+        break;
+      }
+      case TarEntry::Type::symlink: line = "l " + entry.path + " -> " + entry.target; break;
+      case TarEntry::Type::hardlink: line = "h " + entry.path + " = " + entry.target; break;
+    }
+    lines.push_back(entry.repeated ? line + " again" : line);
+  }
+  return lines;
+}
+
+std::string refusal(std::string_view archive, const TarLimits& limits) {
+  try {
+    (void)list(archive, limits);
+    return "";
+  } catch (const Error& error) {
+    CHECK((error.code() == Code::invalid || error.code() == Code::limit));
+    return error.message();
+  }
+}
+
+}  // namespace svm::images::test

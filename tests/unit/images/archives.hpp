@@ -1,0 +1,63 @@
+// Archives made by hand, byte by byte, and by libarchive.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "images/tar_reader.hpp"
+
+namespace svm::images::test {
+
+/// One header block; what is set after construction is written as it is, and the checksum fits in the end.
+class Header {
+ public:
+  explicit Header(std::string_view name, char type = '0', uint64_t size = 0, uint32_t mode = 0644);
+  Header& target(std::string_view text) { return put(157, text); }
+  Header& prefix(std::string_view text) { return put(345, text); }
+  Header& size(uint64_t size);
+  Header& put(size_t offset, std::string_view bytes);
+  std::string bytes() const;
+
+ private:
+  std::string block_;
+};
+
+/// Padded with zeros to whole blocks.
+std::string padded(std::string_view body);
+/// A header with its body.
+std::string entry(std::string_view name, std::string_view body, uint32_t mode = 0644);
+std::string directory(std::string_view name, uint32_t mode = 0755);
+std::string soft_link(std::string_view name, std::string_view target);
+std::string hard_link(std::string_view name, std::string_view target);
+/// One pax record with its length, and a pax header that holds such records.
+std::string record(std::string_view key, std::string_view value);
+std::string pax(std::string_view records, char type = 'x');
+/// GNU's long name ('L') or long target ('K').
+std::string gnu(char type, std::string_view text);
+/// Two blocks of zeros.
+std::string end_mark();
+
+enum class Compression { none, gzip, zstd, xz, bzip2 };
+/// By libarchive.
+std::string compress(std::string_view bytes, Compression compression);
+
+/// Bytes in pieces of `step`, said to be compressed to one in `ratio`.
+class Pieces final : public ByteSource {
+ public:
+  Pieces(std::string_view bytes, size_t step, uint64_t ratio) : bytes_(bytes), step_(step), ratio_(ratio) {}
+  std::string_view next() override;
+  uint64_t consumed() const noexcept override { return given_ / ratio_; }
+
+ private:
+  std::string_view bytes_;
+  size_t step_;
+  uint64_t ratio_, given_ = 0;
+};
+
+/// All of an archive as lines: "d 755 a", "f 644 a/b 5:hello", "l a/c -> b", "h a/d = a/b". `repeated` adds " again".
+std::vector<std::string> list(std::string_view archive, const TarLimits& limits = {});
+/// The message of the Error that reading it ends with; "" if it is read to its end.
+std::string refusal(std::string_view archive, const TarLimits& limits = {});
+
+}  // namespace svm::images::test

@@ -28,14 +28,14 @@ struct Sandbox {
   Client::Setup setup(bool switches) const {
     Client::Setup setup;
     setup.options.root = root.get();
-    setup.hello.workdir = "/work";
+    setup.hello.workdir = "/home";
     if (switches) {
       setup.hello.rootless = false;
       setup.hello.uid = setup.hello.gid = 1234;
     }
     ::chmod(dir.path().c_str(), 0755);
-    REQUIRE(::mkdir((dir / "work").c_str(), 0755) == 0);
-    if (switches) REQUIRE(::chown((dir / "work").c_str(), 1234, 1234) == 0);
+    REQUIRE(::mkdir((dir / "home").c_str(), 0755) == 0);
+    if (switches) REQUIRE(::chown((dir / "home").c_str(), 1234, 1234) == 0);
     return setup;
   }
   std::string operator/(const std::string& name) const { return dir / name; }
@@ -107,7 +107,7 @@ TEST_CASE("what is written is read, in any part") {
   CHECK(box.client.call(read("/empty")).bytes.empty());
   // Relative paths start in the working directory.
   CHECK(box.client.write_file(write("rel"), "r").result.code == Code::ok);
-  CHECK(read_text(box / "work/rel") == "r");
+  CHECK(read_text(box / "home/rel") == "r");
 }
 
 TEST_CASE("a write appears whole or not at all") {
@@ -124,14 +124,14 @@ TEST_CASE("a write appears whole or not at all") {
   box.client.cancel(cancelled);
   CHECK(box.client.wait(cancelled).result.code == Code::cancelled);
   CHECK(read_text(box / "file") == "new");
-  CHECK(count_entries(box.dir.path()) == 2);  // file and work: no temporary one is left
+  CHECK(count_entries(box.dir.path()) == 2);  // file and home: no temporary one is left
 }
 
 TEST_CASE("a write that the channel's end cuts off leaves nothing") {
   Sandbox box;
   const uint32_t stream = box.client.start(write("/file"));
   box.client.send_bytes(stream, "half");
-  CHECK(box.code(stat_of("/work")) == Code::ok);  // the agent has seen both
+  CHECK(box.code(stat_of("/home")) == Code::ok);  // the agent has seen both
   CHECK(count_entries(box.dir.path()) == 2);
   box.client.close_channel();
   CHECK(box.client.wait_exit() == 0);
@@ -183,7 +183,7 @@ TEST_CASE("an exclusive write that loses the race at its end fails") {
   Sandbox box;
   const uint32_t stream = box.client.start(write("/f", 0644, kWriteExclusive));
   box.client.send_bytes(stream, "late");
-  CHECK(box.code(stat_of("/work")) == Code::ok);
+  CHECK(box.code(stat_of("/home")) == Code::ok);
   write_text(box / "f", "first");
   box.client.end(stream);
   CHECK(box.client.wait(stream).result.code == Code::conflict);
@@ -195,14 +195,14 @@ TEST_CASE("writing goes through symbolic links, all inside the root") {
   Sandbox box;
   REQUIRE(::mkdir((box / "real").c_str(), 0755) == 0);
   REQUIRE(::symlink("/real", (box / "abs").c_str()) == 0);
-  REQUIRE(::symlink("../real/target", (box / "work/rel").c_str()) == 0);
+  REQUIRE(::symlink("../real/target", (box / "home/rel").c_str()) == 0);
   REQUIRE(::symlink("/../../../../etc/escape", (box / "up").c_str()) == 0);
   REQUIRE(::symlink("loop", (box / "loop").c_str()) == 0);
   CHECK(box.client.write_file(write("/abs/f"), "1").result.code == Code::ok);
   CHECK(read_text(box / "real/f") == "1");
   CHECK(box.client.write_file(write("rel"), "2").result.code == Code::ok);
   CHECK(read_text(box / "real/target") == "2");
-  CHECK(S_ISLNK(mode_of(box / "work/rel")));
+  CHECK(S_ISLNK(mode_of(box / "home/rel")));
   CHECK(box.client.write_file(write("/up", 0644, kWriteParents), "3").result.code == Code::file_not_found);
   CHECK(box.code(mkdir_of("/etc")) == Code::ok);
   CHECK(box.client.write_file(write("/up"), "3").result.code == Code::ok);
@@ -271,12 +271,12 @@ TEST_CASE("devices are refused, processes' files and the kernel's links too") {
 
 TEST_CASE("paths that are none") {
   Sandbox box;
-  std::string deep = "/work";
+  std::string deep = "/home";
   while (deep.size() + 2 <= kMaxPathBytes) deep += "/.";
   if (deep.size() < kMaxPathBytes) deep += "/";
   REQUIRE(deep.size() == kMaxPathBytes);
   CHECK(box.code(stat_of(deep)) == Code::ok);
-  for (const std::string& path : {std::string(), std::string(kMaxPathBytes - 5, 'x')}) {  // the second is relative: too long below /work
+  for (const std::string& path : {std::string(), std::string(kMaxPathBytes - 5, 'x')}) {  // the second is relative: too long below /home
     CHECK(box.code(stat_of(path)) == Code::invalid);
     CHECK(box.code(read(path)) == Code::invalid);
     CHECK(box.code(list(path)) == Code::invalid);
@@ -284,7 +284,7 @@ TEST_CASE("paths that are none") {
     CHECK(box.code(mkdir_of(path)) == Code::invalid);
     CHECK(box.code(remove_of(path)) == Code::invalid);
     CHECK(box.code(move(path, "/x")) == Code::invalid);
-    CHECK(box.code(move("/work", path)) == Code::invalid);
+    CHECK(box.code(move("/home", path)) == Code::invalid);
     CHECK(box.code(write(path)) == Code::invalid);
     CHECK(box.code(ChmodRequest{path, 0644, {}}) == Code::invalid);
     CHECK(box.code(SymlinkRequest{"t", path, false, {}}) == Code::invalid);
@@ -292,20 +292,20 @@ TEST_CASE("paths that are none") {
   }
   CHECK(box.code(stat_of("/" + std::string(255, 'n'))) == Code::file_not_found);
   CHECK(box.code(stat_of("/" + std::string(256, 'n'))) == Code::invalid);
-  for (const char* path : {"/", "/.", "/..", "/work/.", "/work/..", "//"}) {
+  for (const char* path : {"/", "/.", "/..", "/home/.", "/home/..", "//"}) {
     CAPTURE(path);
     CHECK(box.code(mkdir_of(path)) == Code::invalid);
     CHECK(box.code(move(path, "/x")) == Code::invalid);
     CHECK(box.code(write(path)) != Code::ok);
     CHECK(box.code(remove_of(path, true)) != Code::ok);
   }
-  CHECK(box.code(read("/work")) == Code::invalid);
-  CHECK(box.code(write("/work")) == Code::invalid);
-  CHECK(box.code(write("/work/new/")) == Code::invalid);
+  CHECK(box.code(read("/home")) == Code::invalid);
+  CHECK(box.code(write("/home")) == Code::invalid);
+  CHECK(box.code(write("/home/new/")) == Code::invalid);
   write_text(box / "plain", "x");
   CHECK(box.code(read("/plain/x")) == Code::invalid);
   CHECK(box.code(list("/plain")) == Code::invalid);
-  CHECK(mode_of(box / "work") != 0);
+  CHECK(mode_of(box / "home") != 0);
 }
 
 TEST_CASE("names may hold any bytes") {
@@ -314,7 +314,7 @@ TEST_CASE("names may hold any bytes") {
     CAPTURE(name);
     CHECK(box.client.write_file(write(name), name).result.code == Code::ok);
     CHECK(box.client.call(read(name)).bytes == name);
-    CHECK(names(box.client.call(list("/work"))) == std::vector<std::string>{name});
+    CHECK(names(box.client.call(list("/home"))) == std::vector<std::string>{name});
     CHECK(box.code(move(name, name + "2")) == Code::ok);
     CHECK(box.code(remove_of(name + "2")) == Code::ok);
   }
@@ -344,16 +344,16 @@ TEST_CASE("stat tells a link from its target") {
 TEST_CASE("a list is sorted by bytes, complete, and bounded") {
   Sandbox box;
   std::vector<std::string> expected{"B", "a", "\xff", "\xc3\xa4", ".hidden", "10", "9"};
-  for (const std::string& name : expected) write_text(box / ("work/" + name), name);
-  REQUIRE(::symlink("/none", (box / "work/link").c_str()) == 0);
+  for (const std::string& name : expected) write_text(box / ("home/" + name), name);
+  REQUIRE(::symlink("/none", (box / "home/link").c_str()) == 0);
   expected.push_back("link");
   std::sort(expected.begin(), expected.end());
   const Reply reply = box.client.call(list("."));
   CHECK(names(reply) == expected);
   for (const Entry& entry : reply.entries) CHECK(entry.info.type == (entry.name == "link" ? FileType::symlink : FileType::regular));
-  CHECK(box.code(list("/work", 8)) == Code::ok);
-  CHECK(box.code(list("/work", 7)) == Code::limit);
-  CHECK(box.client.call(list("/work", 7)).result.message == "list /work: more than 7 entries");
+  CHECK(box.code(list("/home", 8)) == Code::ok);
+  CHECK(box.code(list("/home", 7)) == Code::limit);
+  CHECK(box.client.call(list("/home", 7)).result.message == "list /home: more than 7 entries");
   CHECK(box.code(list("/none")) == Code::file_not_found);
   REQUIRE(::mkdir((box / "many").c_str(), 0755) == 0);
   for (int i = 0; i < 3000; ++i) write_text(box / ("many/" + std::string(200, 'n') + std::to_string(i)), "");
@@ -388,7 +388,7 @@ TEST_CASE("glob finds, sorted, without following links below **") {
   CHECK(names(box.client.call(glob("/"))) == V{"/"});
   CHECK(names(box.client.call(glob("/none/*"))).empty());
   CHECK(names(box.client.call(glob("/a/1.txt/*"))).empty());
-  CHECK(names(box.client.call(glob("*"))).empty());  // relative to /work
+  CHECK(names(box.client.call(glob("*"))).empty());  // relative to /home
   CHECK(box.code(glob("/../*")) == Code::invalid);
   CHECK(box.code(glob("/**/*.txt", 5)) == Code::ok);
   CHECK(box.code(glob("/**/*.txt", 4)) == Code::limit);
@@ -418,11 +418,11 @@ TEST_CASE("move") {
   CHECK(read_text(box / "b") == "A");
   CHECK(box.code(move("/a", "/c")) == Code::file_not_found);
   CHECK(box.code(move("/b", "/none/c")) == Code::file_not_found);
-  CHECK(box.code(move("/b", "/work")) == Code::invalid);
-  CHECK(box.code(move("/work", "/b")) == Code::invalid);
-  CHECK(box.code(move("/work", "/work/x")) == Code::invalid);
+  CHECK(box.code(move("/b", "/home")) == Code::invalid);
+  CHECK(box.code(move("/home", "/b")) == Code::invalid);
+  CHECK(box.code(move("/home", "/home/x")) == Code::invalid);
   CHECK(box.code(mkdir_of("/full/x", true)) == Code::ok);
-  CHECK(box.code(move("/work", "/full")) == Code::conflict);
+  CHECK(box.code(move("/home", "/full")) == Code::conflict);
   CHECK(box.code(move("/full/", "/other/")) == Code::ok);
   // A link moves itself.
   REQUIRE(::symlink("/b", (box / "l").c_str()) == 0);
@@ -493,7 +493,7 @@ TEST_CASE("remove") {
   CHECK(box.code(remove_of("/keep/file")) == Code::ok);
   CHECK(box.code(remove_of("/keep/")) == Code::ok);
   CHECK(box.client.call(remove_of("/", true)).result.code == Code::conflict);
-  CHECK(box.code(remove_of("/work/../", true)) == Code::invalid);
+  CHECK(box.code(remove_of("/home/../", true)) == Code::invalid);
 }
 
 TEST_CASE("a large and a deep tree are removed while others are served") {
@@ -512,7 +512,7 @@ TEST_CASE("a large and a deep tree are removed while others are served") {
     REQUIRE(::mkdir(deep.c_str(), 0755) == 0);
   }
   const uint32_t stream = box.client.start(remove_of("/tree", true));
-  CHECK(box.client.call(stat_of("/work")).result.code == Code::ok);
+  CHECK(box.client.call(stat_of("/home")).result.code == Code::ok);
   CHECK_FALSE(box.client.reply(stream).done);  // it took turns with the stat
   CHECK(box.client.wait(stream).result.code == Code::ok);
   CHECK(count_entries(box.dir.path()) == 1);
@@ -538,8 +538,8 @@ TEST_CASE("remove does not cross into a mounted file system") {
 TEST_CASE("file operations have the rights of the user, no more") {
   if (!can_switch_users()) return;
   Sandbox box(true);
-  CHECK(box.client.write_file(write("/work/mine"), "x").info().uid == 1234);
-  CHECK(box.client.call(stat_of("/work/mine")).info().gid == 1234);
+  CHECK(box.client.write_file(write("/home/mine"), "x").info().uid == 1234);
+  CHECK(box.client.call(stat_of("/home/mine")).info().gid == 1234);
   write_text(box / "secret", "s");
   ::chmod((box / "secret").c_str(), 0600);
   CHECK(box.code(read("/secret")) == Code::forbidden);
@@ -550,15 +550,15 @@ TEST_CASE("file operations have the rights of the user, no more") {
   ReadRequest as_root = read("/secret");
   as_root.user = "0";
   CHECK(box.client.call(as_root).bytes == "s");
-  ReadRequest other = read("/work/mine");
-  CHECK(box.code(ChmodRequest{"/work/mine", 0600, {}}) == Code::ok);
+  ReadRequest other = read("/home/mine");
+  CHECK(box.code(ChmodRequest{"/home/mine", 0600, {}}) == Code::ok);
   other.user = "4321";
   CHECK(box.code(other) == Code::forbidden);
   // Names come from the sandbox's own files.
   REQUIRE(::mkdir((box / "etc").c_str(), 0755) == 0);
   write_text(box / "etc/passwd", "me:x:1234:77::/:/bin/sh\n");
   write_text(box / "etc/group", "team:x:4567:me\n");
-  WriteRequest named = write("/work/named");
+  WriteRequest named = write("/home/named");
   named.user = "me";
   CHECK(box.client.write_file(named, "x").info().gid == 77);
   write_text(box / "team", "t");

@@ -189,10 +189,10 @@ typedef struct stacyvm_exec_options {
   const char *cwd;         /**< NULL: the sandbox's working directory. */
   const char *user;        /**< NULL: the sandbox's default user. */
   int64_t timeout_ms;      /**< 0, -1: none. Otherwise the whole process group is killed after it; at most 24 hours. */
-  uint64_t output_limit;   /**< Bytes of stdout and stderr together, after which the group is killed. 0: stacyvm_exec 16 MiB, exec_start
-                                none. STACYVM_UNLIMITED: none, for exec_start only. */
+  uint64_t output_limit;   /**< Bytes of stdout and stderr together, after which the group is killed. 0: stacyvm_exec 16 MiB (at most
+                                64 MiB), exec_start none. STACYVM_UNLIMITED: none, for exec_start only. */
   const void *stdin_data;  /**< stacyvm_exec only: standard input, then end of file. */
-  uint64_t stdin_size;     /**< Bytes in stdin_data. */
+  uint64_t stdin_size;     /**< Bytes in stdin_data, at most 64 MiB. */
   uint64_t flags;          /**< STACYVM_EXEC_. */
 } stacyvm_exec_options;
 
@@ -324,8 +324,8 @@ STACYVM_API void stacyvm_session_close(stacyvm_session *s);
 
 /* ------------------------------------------------ every operation, as JSON */
 
-/** Calls one operation of stacyvm_operations by name. `pairs` are its path and query parameters, `body` its JSON (the HTTP body; NULL
- *  and 0 for none). Blocks until it has ended. *json_out: the answer. May answer any code; NOT_FOUND also for an unknown name. */
+/** Calls one operation of stacyvm_operations by name. `pairs` are its path and query parameters (at most 1,024), `body` its JSON (the
+ *  HTTP body, at most 64 MiB; NULL and 0 for none). Blocks until it has ended. *json_out: the answer. May answer any code; NOT_FOUND also for an unknown name. */
 STACYVM_API int32_t stacyvm_call(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
                                  uint64_t body_size, char **json_out, stacyvm_error **err);
 /** The same without waiting. Everything that the operation itself may answer arrives on the op. */
@@ -390,10 +390,11 @@ STACYVM_API void stacyvm_exec_result_clear(stacyvm_exec_result *r);
 /** Starts a command whose output and end arrive on a stream, and whose input is written to it with STACYVM_EXEC_STDIN. Never waits for the
  *  guest: that there is no such program arrives on the stream (FILE_NOT_FOUND). Errors here: NOT_FOUND, and malformed options. */
 STACYVM_API int32_t stacyvm_exec_start(stacyvm_sandbox *sb, const stacyvm_exec_options *o, stacyvm_stream **out, stacyvm_error **err);
+#define STACYVM_SIGNAL_GROUP UINT64_C(1) /**< The command's whole process group. */
+
 /** Sends a Linux signal number (1 to 64) to the command: flags 0 its first process, STACYVM_SIGNAL_GROUP its process group. Any thread.
  *  A command that has ended is STACYVM_E_CLOSED. */
 STACYVM_API int32_t stacyvm_exec_signal(stacyvm_stream *st, int32_t linux_signo, uint64_t flags, stacyvm_error **err);
-#define STACYVM_SIGNAL_GROUP UINT64_C(1)
 /** How the command ended. STACYVM_E_AGAIN until the stream has delivered STACYVM_CHUNK_EXIT; the stream's error if it failed. The numbers of
  *  bytes are those delivered; there is no data and nothing to clear. */
 STACYVM_API int32_t stacyvm_exec_result_of(stacyvm_stream *st, stacyvm_exec_result *out, stacyvm_error **err);
@@ -411,8 +412,8 @@ STACYVM_API int32_t stacyvm_exec_result_of(stacyvm_stream *st, stacyvm_exec_resu
  *  caller's (stacyvm_free), has a NUL after its end, and is not NULL for an empty file. Errors: FILE_NOT_FOUND, FORBIDDEN, INVALID not a file. */
 STACYVM_API int32_t stacyvm_file_read(stacyvm_sandbox *sb, const char *path, uint64_t max, void **data_out, uint64_t *size_out,
                                       stacyvm_error **err);
-/** Writes a file whole: it appears complete or not at all. Replaces what was there. mode: permission bits, 0: 0644.
- *  flags: EXCLUSIVE, APPEND, NO_PARENTS. Errors: FILE_NOT_FOUND, FORBIDDEN, CONFLICT, LIMIT the disk is full. */
+/** Writes a file whole: it appears complete or not at all. Replaces what was there. At most 64 MiB; stacyvm_file_writer has no limit.
+ *  mode: permission bits, 0: 0644. flags: EXCLUSIVE, APPEND, NO_PARENTS. Errors: FILE_NOT_FOUND, FORBIDDEN, CONFLICT, LIMIT the disk is full. */
 STACYVM_API int32_t stacyvm_file_write(stacyvm_sandbox *sb, const char *path, const void *data, uint64_t size, uint32_t mode, uint64_t flags,
                                        stacyvm_error **err);
 /** What a path is. flags: NO_FOLLOW. Errors: FILE_NOT_FOUND, FORBIDDEN. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -235,6 +236,10 @@ TEST_CASE("files: whole, streamed, committed or not at all, and their limits at 
   CHECK((data != nullptr && size == 0));
   stacyvm_free(data);
 
+  const std::string most(64u << 20, 'm');  // one more is refused: see the tests of arguments
+  MUST(stacyvm_file_write(live.sandbox, "/tmp/most", most.data(), most.size(), 0, 0, err));
+  CHECK(live.run("wc -c < /tmp/most; rm /tmp/most") == std::to_string(most.size()) + "\n");
+
   stacyvm_stream* st = nullptr;
   const std::string big(5 << 20, 'z');
   uint64_t n = 0;
@@ -381,6 +386,7 @@ TEST_CASE("a forked worker that closes nothing disturbs nobody") {
   int held[2];
   REQUIRE(pipe(held) == 0);
   pid_t child;
+  std::chrono::steady_clock::time_point closing;
   {
     Live live;
     child = fork();
@@ -398,7 +404,9 @@ TEST_CASE("a forked worker that closes nothing disturbs nobody") {
       _exit(good ? 0 : 1);
     }
     CHECK(live.run("echo parent") == "parent\n");
-  }  // closes completely although the child still holds every descriptor
+    closing = std::chrono::steady_clock::now();
+  }
+  CHECK(std::chrono::steady_clock::now() - closing < std::chrono::seconds(4));  // although the child holds every descriptor
   close(held[1]);
   int status = -1;
   CHECK(waitpid(child, &status, 0) == child);

@@ -221,6 +221,10 @@ TEST_CASE("missing outputs and arguments out of range are named") {
   const std::vector<stacyvm_pair> pairs(1025, {"k", "v"});
   INVALID("pair_count", stacyvm_call(b.session, "x", pairs.data(), 1025, nullptr, 0, &g_text, &e));
   CHECK(stacyvm_call(b.session, "x", pairs.data(), 1024, nullptr, 0, &g_text, nullptr) == STACYVM_E_NOT_FOUND);
+  const std::string body((64u << 20) + 1, ' ');
+  CHECK(stacyvm_call(b.session, "x", nullptr, 0, body.data(), body.size() - 1, &g_text, nullptr) == STACYVM_E_NOT_FOUND);
+  CHECK(stacyvm_call(b.session, "x", nullptr, 0, body.data(), body.size(), &g_text, nullptr) == STACYVM_E_INVALID);
+  CHECK(stacyvm_file_write(b.sandbox, "/x", body.data(), body.size(), 0, 0, nullptr) == STACYVM_E_INVALID);
   const stacyvm_pair half = {"k", nullptr};
   INVALID("pairs[0]", stacyvm_call(b.session, "x", &half, 1, nullptr, 0, &g_text, &e));
   INVALID("out", stacyvm_call_begin(b.session, "x", nullptr, 0, nullptr, 0, nullptr, &e));

@@ -1,0 +1,193 @@
+// Files: every operation, typed and as JSON, with names and contents of every kind.
+#include <set>
+#include <thread>
+
+#include "lab.hpp"
+
+using namespace svm::test;
+using stacyvm::Pairs, stacyvm::Stream;
+
+namespace {
+
+constexpr uint64_t kMiB = 1 << 20;
+constexpr size_t kMaxPath = 4095;
+
+struct FileLab : Lab {
+  std::string call(const std::string& op, const std::string& body = "", Pairs pairs = {}) {
+    pairs.emplace_back("id", sandbox.id());
+    return session.call(op, pairs, body);
+  }
+  int32_t refusal(const std::string& op, const std::string& body) {
+    return code_of([&] { call(op, body); });
+  }
+};
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
+
+/// A pattern that no shift or swap of blocks leaves as it is.
+char pattern(uint64_t position) { return static_cast<char>(position * 31 + (position >> 12) * 7 + (position >> 20)); }
+
+}  // namespace
+
+TEST_CASE("the operations are those that these tests know") {
+  const std::set<std::string> known = {"sandbox.spawn", "sandbox.get", "sandbox.list", "sandbox.destroy", "sandbox.extend", "exec.run",
+                                       "exec.start", "file.read", "file.write", "file.upload", "file.list", "file.stat",
+                                       "file.glob", "file.move", "file.chmod", "file.mkdir", "file.remove"};
+  const std::string json = stacyvm::operations();
+  size_t count = 0;
+  for (const std::string& name : known) CHECK(has(json, "\"name\":\"" + name + "\""));
+  for (size_t at = json.find("\"shape\":"); at != json.npos; at = json.find("\"shape\":", at + 1)) ++count;
+  CHECK(count == known.size());
+}
+
+TEST_CASE("written, read, described, listed, found, moved, changed and removed") {
+  FileLab lab;
+  CHECK(has(lab.call("file.write", R"({"path":"/workspace/d/a.txt","content":"one","mode":"0640"})"), "\"status\""));
+  const std::string stat = lab.call("file.stat", R"({"path":"/workspace/d/a.txt"})");
+  CAPTURE(stat);
+  for (const char* member : {R"("size":3)", R"("mode":"0640")", R"("type":"file")", R"("is_dir":false)", R"("uid":1000)", R"("nlink":1)"}) CHECK(has(stat, member));
+  lab.call("file.write", R"({"path":"/workspace/d/a.txt","content":" two","append":true})");
+  CHECK(lab.sandbox.read_file("/workspace/d/a.txt") == "one two");
+  CHECK(lab.refusal("file.write", R"({"path":"/workspace/d/a.txt","content":"","exclusive":true})") == STACYVM_E_CONFLICT);
+  CHECK(lab.refusal("file.write", R"({"path":"/workspace/none/a","content":"","parents":false})") == STACYVM_E_FILE_NOT_FOUND);
+
+  lab.call("file.mkdir", R"({"path":"/workspace/d/sub","mode":"0700"})");
+  CHECK(lab.refusal("file.mkdir", R"({"path":"/workspace/d/sub"})") == STACYVM_E_CONFLICT);
+  lab.call("file.mkdir", R"({"path":"/workspace/d/sub/x/y","parents":true})");
+  CHECK((lab.sandbox.stat("/workspace/d/sub").mode & 07777) == 0700);
+  const std::string list = lab.call("file.list", R"({"path":"/workspace/d"})");
+  CHECK(list.find("/workspace/d/a.txt") < list.find("/workspace/d/sub"));
+  CHECK(lab.call("file.glob", R"({"pattern":"/workspace/**/*.txt"})") == R"(["/workspace/d/a.txt"])");
+  CHECK(lab.call("file.glob", R"({"pattern":"/workspace/*.none"})") == "[]");
+
+  lab.call("file.move", R"({"old_path":"/workspace/d/a.txt","new_path":"/workspace/d/sub/b"})");
+  CHECK(lab.refusal("file.stat", R"({"path":"/workspace/d/a.txt"})") == STACYVM_E_FILE_NOT_FOUND);
+  lab.sandbox.write_file("/workspace/d/c", "c");
+  CHECK(lab.refusal("file.move", R"({"old_path":"/workspace/d/c","new_path":"/workspace/d/sub/b","replace":false})") == STACYVM_E_CONFLICT);
+  lab.call("file.chmod", R"({"path":"/workspace/d/c","mode":"0604"})");
+  CHECK((lab.sandbox.stat("/workspace/d/c").mode & 07777) == 0604);
+
+  CHECK(lab.refusal("file.remove", R"({"path":"/workspace/d"})") == STACYVM_E_CONFLICT);
+  lab.call("file.remove", R"({"path":"/workspace/d/c"})");
+  lab.call("file.remove", R"({"path":"/workspace/d","recursive":true})");
+  CHECK(lab.refusal("file.list", R"({"path":"/workspace/d"})") == STACYVM_E_FILE_NOT_FOUND);
+}
+
+TEST_CASE("files act as the sandbox's user") {
+  FileLab lab;
+  CHECK(code_of([&] { lab.sandbox.write_file("/etc/passwd", "x"); }) == STACYVM_E_FORBIDDEN);
+  CHECK(code_of([&] { lab.sandbox.write_file("/usr/x", "x"); }) != STACYVM_OK);
+  CHECK(lab.refusal("file.remove", R"({"path":"/usr","recursive":true})") != STACYVM_OK);
+  CHECK(lab.sandbox.stat("/usr/bin").type == STACYVM_TYPE_DIRECTORY);
+  lab.sandbox.write_file("/tmp/mine", "x");
+  CHECK(lab.sandbox.stat("/tmp/mine").uid == 1000);
+  if (enforces(lab.sandbox, "user_per_exec")) {
+    lab.call("file.write", R"({"path":"/tmp/roots","content":"x","mode":"0600","user":"root"})");
+    CHECK(lab.sandbox.stat("/tmp/roots").uid == 0);
+    CHECK(code_of([&] { lab.sandbox.read_file("/tmp/roots"); }) == STACYVM_E_FORBIDDEN);
+  } else {
+    CHECK(lab.refusal("file.write", R"({"path":"/tmp/roots","content":"x","user":"root"})") == STACYVM_E_UNSUPPORTED);
+  }
+}
+
+TEST_CASE("names and contents of any bytes") {
+  FileLab lab;
+  const std::string name = "/tmp/n \xff\xfe\n\"'\\\xc3\xa9";
+  const std::string bytes("\0\xff\r\n\x80", 5);
+  lab.sandbox.write_file(name, bytes);
+  CHECK(lab.sandbox.read_file(name) == bytes);
+  CHECK(has(lab.call("file.list", R"({"path":"/tmp"})"), R"("path_b64":"L3RtcC9uIP/+CiInXMOp")"));
+  CHECK(has(lab.call("file.stat", R"({"path_b64":"L3RtcC9uIP/+CiInXMOp"})"), R"("size":5)"));
+  lab.call("file.write", R"({"path":"/tmp/text","content_b64":"AP8NCoA="})");
+  CHECK(lab.sandbox.read_file("/tmp/text") == bytes);
+  CHECK(lab.refusal("file.write", R"({"path":"/tmp/text","content_b64":"?"})") == STACYVM_E_INVALID);
+  lab.call("file.write", R"({"path":"/tmp/gr\u00fc\u00df","content":"\ud83d\ude00"})");
+  CHECK(lab.sandbox.read_file("/tmp/gr\xc3\xbc\xc3\x9f") == "\xf0\x9f\x98\x80");
+}
+
+TEST_CASE("sizes around every buffer's, read in whole and in part") {
+  FileLab lab;
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{4095}, size_t{4096}, size_t{65535}, size_t{65536}, size_t{65537}, size_t{1 << 20}, size_t{(1 << 20) + 1}}) {
+    CAPTURE(size);
+    std::string bytes(size, '\0');
+    for (size_t i = 0; i < size; ++i) bytes[i] = pattern(i);
+    lab.sandbox.write_file("/tmp/sized", bytes);
+    CHECK(lab.sandbox.read_file("/tmp/sized") == bytes);
+    CHECK(lab.sandbox.reader("/tmp/sized", size / 2).read_all() == bytes.substr(size / 2));
+    CHECK(lab.sandbox.reader("/tmp/sized", 0, 1).read_all() == bytes.substr(0, 1));
+    CHECK(lab.sandbox.reader("/tmp/sized", size).read_all() == "");
+    CHECK(lab.sandbox.reader("/tmp/sized", size + 1).read_all() == "");
+    if (size > 1) CHECK(code_of([&] { lab.sandbox.read_file("/tmp/sized", size - 1); }) == STACYVM_E_LIMIT);
+  }
+}
+
+TEST_CASE("a large file streams in and out unchanged") {
+  constexpr uint64_t kSize = 160 * kMiB;
+  FileLab lab;
+  std::string block(kMiB, '\0');
+  Stream writer = lab.session.call_stream("file.upload", {{"id", lab.sandbox.id()}, {"path", "/workspace/large"}});
+  for (uint64_t at = 0; at < kSize; at += block.size()) {
+    for (size_t i = 0; i < block.size(); ++i) block[i] = pattern(at + i);
+    REQUIRE(writer.write(block) == block.size());
+  }
+  REQUIRE(writer.finish());
+  CHECK(lab.sandbox.stat("/workspace/large").size == kSize);
+  Stream reader = lab.session.call_stream("file.read", {{"id", lab.sandbox.id()}, {"path", "/workspace/large"}});
+  stacyvm_chunk chunk;
+  uint64_t at = 0, wrong = 0;
+  while (reader.next(chunk) == Stream::Next::chunk) {
+    const char* data = static_cast<const char*>(chunk.data);
+    for (uint64_t i = 0; i < chunk.size; ++i) wrong += data[i] != pattern(at + i);
+    at += chunk.size;
+  }
+  CHECK(at == kSize);
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a file that is being written appears whole or not at all") {
+  FileLab lab;
+  lab.sandbox.write_file("/tmp/old", "old");
+  {
+    Stream writer = lab.sandbox.writer("/tmp/old");
+    writer.write("new");
+    CHECK(lab.sandbox.read_file("/tmp/old") == "old");
+  }
+  CHECK(lab.sandbox.read_file("/tmp/old") == "old");
+  CHECK(sh(lab.sandbox, "ls -A /tmp") == "old\n");  // nothing half-written is left
+}
+
+TEST_CASE("what cannot be is refused with its own code") {
+  FileLab lab;
+  sh(lab.sandbox, "mkdir /tmp/d && mkfifo /tmp/fifo && ln -s /tmp/d /tmp/link && ln -s loop /tmp/loop && touch /tmp/secret && chmod 0 /tmp/secret");
+  CHECK(code_of([&] { lab.sandbox.read_file("/tmp/none"); }) == STACYVM_E_FILE_NOT_FOUND);
+  CHECK(code_of([&] { lab.sandbox.read_file("/tmp/secret"); }) == STACYVM_E_FORBIDDEN);
+  CHECK(code_of([&] { lab.sandbox.read_file("relative"); }) == STACYVM_E_INVALID);
+  CHECK(code_of([&] { lab.sandbox.read_file(""); }) == STACYVM_E_INVALID);
+  for (const char* path : {"/tmp/d", "/tmp/link", "/tmp/fifo", "/dev/null"}) {
+    CAPTURE(path);
+    CHECK(code_of([&] { lab.sandbox.read_file(path); }) == STACYVM_E_INVALID);
+  }
+  CHECK(code_of([&] { lab.sandbox.read_file("/tmp/loop"); }) != STACYVM_OK);
+  CHECK(lab.sandbox.stat("/tmp/link", STACYVM_FILE_NO_FOLLOW).type == STACYVM_TYPE_SYMLINK);
+  CHECK(lab.sandbox.stat("/tmp/link").type == STACYVM_TYPE_DIRECTORY);
+  CHECK(lab.sandbox.stat("/tmp/fifo").type == STACYVM_TYPE_FIFO);
+  CHECK(lab.sandbox.stat("/dev/null").type == STACYVM_TYPE_CHARACTER);
+  CHECK(lab.refusal("file.write", R"({"path":"/tmp/x","content":"","mode":"0888"})") == STACYVM_E_INVALID);
+  CHECK(lab.refusal("file.chmod", R"({"path":"/tmp/d"})") == STACYVM_E_INVALID);
+
+  // A path's length: 4,095 bytes are looked up, 4,096 are refused.
+  std::string path = "/tmp";
+  while (path.size() < kMaxPath) path += "/.";
+  path.resize(kMaxPath);
+  if (path.back() == '/') path.back() = '.';
+  CHECK(code_of([&] { lab.sandbox.stat(path); }) != STACYVM_E_INVALID);
+  CHECK(code_of([&] { lab.sandbox.stat(path + "."); }) == STACYVM_E_INVALID);
+
+  // A listing's: as many entries as there are, and one fewer.
+  sh(lab.sandbox, "mkdir /tmp/ten && cd /tmp/ten && touch 0 1 2 3 4 5 6 7 8 9");
+  CHECK(lab.refusal("file.list", R"({"path":"/tmp/ten","limit":10})") == STACYVM_OK);
+  CHECK(lab.refusal("file.list", R"({"path":"/tmp/ten","limit":9})") == STACYVM_E_LIMIT);
+  CHECK(lab.refusal("file.glob", R"({"pattern":"/tmp/ten/*","limit":10})") == STACYVM_OK);
+  CHECK(lab.refusal("file.glob", R"({"pattern":"/tmp/ten/*","limit":9})") == STACYVM_E_LIMIT);
+  CHECK(lab.refusal("file.list", R"({"path":"/tmp/ten","limit":100001})") == STACYVM_E_INVALID);
+}

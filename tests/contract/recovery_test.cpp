@@ -1,0 +1,174 @@
+// A state directory has one owner; an owner that was killed leaves nothing behind.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <thread>
+
+#include "lab.hpp"
+
+using namespace svm::test;
+using std::chrono::milliseconds;
+namespace fs = std::filesystem;
+
+namespace {
+
+unsigned processes_with(const std::string& marker) {
+  unsigned count = 0;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    std::ifstream file(entry.path() / "cmdline", std::ios::binary);
+    if (std::string(std::istreambuf_iterator<char>(file), {}).find(marker) != std::string::npos) ++count;
+  }
+  return count;
+}
+
+/// Control groups of the whole host whose path has the text in it.
+unsigned groups_with(const std::string& text) {
+  unsigned count = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at("/sys/fs/cgroup", fs::directory_options::skip_permission_denied, error), end; !error && at != end; at.increment(error))
+    if (at->is_directory(error) && at->path().filename().string().find(text) != std::string::npos) ++count;
+  return count;
+}
+
+/// Another process that opens the directory, starts `count` sandboxes with a marked process each, tells their ids, and holds them.
+class Owner {
+ public:
+  Owner(const std::string& directory, int count, const std::string& marker) {
+    int ids[2];
+    REQUIRE(pipe(ids) == 0);
+    pid_ = fork();
+    REQUIRE(pid_ >= 0);
+    if (pid_ == 0) {
+      close(ids[0]);
+      hold(directory, count, marker, ids[1]);
+    }
+    close(ids[1]);
+    ids_ = ids[0];
+  }
+  ~Owner() {
+    end();
+    close(ids_);
+  }
+  Owner(const Owner&) = delete;
+  Owner& operator=(const Owner&) = delete;
+
+  std::string next_id() {
+    std::string id;
+    char byte;
+    while (read(ids_, &byte, 1) == 1 && byte != '\n') id += byte;
+    return id;
+  }
+  void end() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+
+ private:
+  [[noreturn]] static void hold(const std::string& directory, int count, const std::string& marker, int ids) {
+    try {
+      stacyvm::Options options;
+      options.state_dir = directory;
+      stacyvm::Instance vm(options);
+      stacyvm::Session session = vm.session();
+      std::vector<stacyvm::Sandbox> sandboxes;
+      std::vector<stacyvm::Stream> streams;
+      for (int i = 0; i < count; ++i) {
+        sandboxes.push_back(session.spawn(spawn_options()));
+        streams.push_back(sandboxes.back().exec_start(stacyvm::Exec::program({"/bin/sh", "-c", "sleep 1000; true", marker})));
+        const std::string line = sandboxes.back().id() + "\n";
+        if (write(ids, line.data(), line.size()) < 0) _exit(1);
+      }
+      for (;;) pause();
+    } catch (const std::exception&) {
+      _exit(1);  // the parent sees that no id comes
+    }
+  }
+
+  pid_t pid_ = -1;
+  int ids_ = -1;
+};
+
+stacyvm::Options in(const std::string& directory) {
+  stacyvm::Options options;
+  options.state_dir = directory;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a second opener is told, whether in this process or another") {
+  TemporaryDirectory directory;
+  const std::string state = directory.path() + "/state", marker = "held-" + std::to_string(getpid());
+  {
+    stacyvm::Instance vm(in(state));
+    CHECK(code_of([&] { stacyvm::Instance second(in(state)); }) == STACYVM_E_CONFLICT);
+  }
+  Owner owner(state, 1, marker);
+  REQUIRE_FALSE(owner.next_id().empty());
+  CHECK(code_of([&] { stacyvm::Instance second(in(state)); }) == STACYVM_E_CONFLICT);
+  owner.end();
+  stacyvm::Instance third(in(state));
+}
+
+TEST_CASE("an owner that was killed leaves no process, no control group and no live record") {
+  TemporaryDirectory directory;
+  const std::string state = directory.path() + "/state", marker = "killed-" + std::to_string(getpid());
+  std::vector<std::string> ids;
+  {
+    Owner owner(state, 3, marker);
+    for (int i = 0; i < 3; ++i) {
+      ids.push_back(owner.next_id());
+      REQUIRE_FALSE(ids.back().empty());
+    }
+    CHECK(within(10'000, [&] { return processes_with(marker) >= 3; }));
+    owner.end();
+  }
+  CHECK(within(5000, [&] { return processes_with(marker) == 0; }));
+  stacyvm::Instance vm(in(state));
+  stacyvm::Session session = vm.session();
+  CHECK(session.call("sandbox.list") == "[]");
+  for (const std::string& id : ids) {
+    CHECK(code_of([&] { session.sandbox(id).info(); }) == STACYVM_E_NOT_FOUND);
+    CHECK(groups_with(id) == 0);
+  }
+  stacyvm::Sandbox fresh = session.spawn(spawn_options());
+  CHECK(sh(fresh, "echo works") == "works\n");
+}
+
+TEST_CASE("killed at any moment, also while it is starting sandboxes") {
+  TemporaryDirectory directory;
+  const std::string state = directory.path() + "/state", marker = "moment-" + std::to_string(getpid());
+  std::minstd_rand random(7);
+  for (int round = 0; round < 12; ++round) {
+    CAPTURE(round);
+    {
+      Owner owner(state, 50, marker);
+      std::this_thread::sleep_for(milliseconds(random() % 150));
+      owner.end();
+    }
+    stacyvm::Instance vm(in(state));
+    stacyvm::Session session = vm.session();
+    CHECK(session.call("sandbox.list") == "[]");
+    CHECK(within(5000, [&] { return processes_with(marker) == 0; }));
+  }
+}
+
+TEST_CASE("closing an instance ends its sandboxes; a private one leaves nothing either") {
+  const std::string marker = "closed-" + std::to_string(getpid());
+  std::string id;
+  {
+    Lab lab;
+    id = lab.sandbox.id();
+    stacyvm::Stream stream = lab.sandbox.exec_start(stacyvm::Exec::program({"/bin/sh", "-c", "sleep 1000; true", marker}));
+    CHECK(within(10'000, [&] { return processes_with(marker) == 1; }));
+    if (enforces(lab.sandbox, "memory")) CHECK(groups_with(id) > 0);
+  }
+  CHECK(processes_with(marker) == 0);
+  CHECK(groups_with(id) == 0);
+}

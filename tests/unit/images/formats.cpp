@@ -8,6 +8,7 @@
 
 #include "archives.hpp"
 #include "core/error.hpp"
+#include "reading.hpp"
 
 using namespace svm::images;
 using namespace svm::images::test;

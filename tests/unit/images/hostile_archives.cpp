@@ -3,6 +3,7 @@
 
 #include "archives.hpp"
 #include "images/tar_path.hpp"
+#include "reading.hpp"
 
 using namespace svm::images;
 using namespace svm::images::test;

@@ -4,6 +4,7 @@
 #include "archives.hpp"
 #include "core/error.hpp"
 #include "images/tar_path.hpp"
+#include "reading.hpp"
 
 using namespace svm::images;
 using namespace svm::images::test;

@@ -9,6 +9,7 @@
 #include "archives.hpp"
 #include "core/error.hpp"
 #include "images/image.hpp"
+#include "images/tar_reader.hpp"
 
 using namespace svm::images;
 using namespace svm::images::test;

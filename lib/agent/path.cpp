@@ -57,7 +57,7 @@ bool is_process_directory(int directory) noexcept {
 
 protocol::Result path_failure(int error, std::string_view verb, std::string_view path) {
   switch (error) {
-    case kNotContent: return failure(Code::unsupported, 0, verb, path, "not a regular file or directory");
+    case kNotContent: return failure(Code::invalid, 0, verb, path, "not a regular file or directory");
     case kProcessFile: return failure(Code::forbidden, 0, verb, path, "files of processes are not served");
     case kBadLeaf: return failure(Code::invalid, 0, verb, path, "the path must end in a name");
     case kSpecialParent: return failure(Code::forbidden, 0, verb, path, "nothing is written below proc or sys");

@@ -31,7 +31,7 @@ constexpr const char* kMaskedFiles[] = {"kcore", "keys", "key-users", "kallsyms"
                                         "latency_stats", "sched_debug", "interrupts", "kpagecount", "kpageflags", "kpagecgroup",
                                         "config.gz", "vmallocinfo", "slabinfo", "modules"};
 /// Covered by an empty directory.
-constexpr const char* kMaskedDirectories[] = {"acpi", "asound", "scsi", "thermal", "driver"};
+constexpr const char* kMaskedDirectories[] = {"acpi", "asound", "scsi", "thermal", "driver", "pressure"};
 /// Readable only.
 constexpr const char* kReadOnlyDirectories[] = {"sys", "bus", "fs", "irq", "tty"};
 

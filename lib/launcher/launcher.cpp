@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,6 +96,8 @@ class Launcher {
     }
     agent_.reset(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
     if (!agent_) return failed(Step::exec_agent, -errno);
+    // Unreadable to whoever runs it: then process 1's files in /proc belong to the host's root, and not to root inside.
+    if (::fchmod(agent_.get(), 0111) < 0) return failed(Step::exec_agent, -errno);
     if (const int error = make_pipe(life_read_, life_write_)) return failed(Step::sync, error);
     // Control groups are opened from the host's view, before that view goes.
     (void)isolation::remove_stale_cgroups(instance_.c_str());
@@ -288,12 +291,17 @@ class Launcher {
         return {Step::cgroup_attach, error};
       }
     }
+    // The kernel charges what a user namespace uses (inotify instances, namespaces ...) to the user who made it too: not to the host's root,
+    // whose own would run out, but to an id of the sandbox's range.
+    if (!rootless_)
+      if (const int error = set_effective_id(plan.spawn->id_base)) return {Step::clone, error};
     const long child = isolation::syscall_result(isolation::kSysClone3, &arguments, sizeof arguments);
     if (child == 0) {
       go_write.reset();
       life_write_.reset();  // or this child would keep its siblings' life pipe open until it execs
       contain(plan);
     }
+    if (!rootless_ && set_effective_id(0) != 0) ::_exit(1);  // cannot happen: the real id is still root's
     // On v1 the child was born in the group; this process goes back.
     const int left = sandbox.has_cgroup && sandbox.cgroup.into_fd() < 0 ? sandbox.cgroup.leave() : 0;
     if (child < 0) return {Step::clone, static_cast<int>(child)};
@@ -305,6 +313,13 @@ class Launcher {
       return {Step::cgroup_attach, left};
     }
     return {};
+  }
+
+  static int set_effective_id(uint32_t id) noexcept {
+    // Raw calls: the C library's would be for all threads, of which there is one. Leaving root the group goes first, coming back last.
+    if (id != 0 && ::syscall(SYS_setresgid, -1, id, -1) < 0) return -errno;
+    if (::syscall(SYS_setresuid, -1, id, -1) < 0) return -errno;
+    return id == 0 && ::syscall(SYS_setresgid, -1, id, -1) < 0 ? -errno : 0;
   }
 
   Outcome map_ids(const protocol::Spawn& request, Plan& plan, int pid) noexcept {

@@ -137,7 +137,10 @@ int write_id_maps(int proc, int pid, const protocol::Spawn& spawn, bool rootless
   std::snprintf(path, sizeof path, "%d/uid_map", pid);
   if (const int error = write_text(proc, path, users)) return error;
   std::snprintf(path, sizeof path, "%d/gid_map", pid);
-  return write_text(proc, path, groups);
+  if (const int error = write_text(proc, path, groups)) return error;
+  // A map can be written once, this one by anybody inside: taken before a command takes it.
+  std::snprintf(path, sizeof path, "%d/projid_map", pid);
+  return write_text(proc, path, users);
 }
 
 }  // namespace svm::launcher

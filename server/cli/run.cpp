@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "commands.hpp"
@@ -109,11 +110,11 @@ class Run {
     return signals_ >= 0;
   }
 
-  bool check(int32_t code, stacyvm_error* error) {
-    const ErrorPtr owned(error);
-    if (code == STACYVM_OK) return true;
-    complain(error ? stacyvm_error_message(error) : "out of memory");
-    return false;
+  /// True for success; otherwise prints why.
+  static bool check(int32_t code, stacyvm_error*& error) {
+    const ErrorPtr owned(std::exchange(error, nullptr));
+    if (code != STACYVM_OK) complain(stacyvm_error_message(owned.get()));
+    return code == STACYVM_OK;
   }
 
   bool open() {
@@ -126,7 +127,6 @@ class Run {
     if (!check(stacyvm_open(&open_options, &instance, &error), error)) return false;
     instance_.reset(instance);
     stacyvm_session* session = nullptr;
-    error = nullptr;
     if (!check(stacyvm_session_open(instance, nullptr, &session, &error), error)) return false;
     session_.reset(session);
 
@@ -153,7 +153,6 @@ class Run {
     spawn.env = env.data();
     spawn.env_count = static_cast<uint32_t>(env.size());
     stacyvm_sandbox* sandbox = nullptr;
-    error = nullptr;
     if (!check(stacyvm_spawn(session, &spawn, &sandbox, &error), error)) return false;
     sandbox_.reset(sandbox);
     return true;

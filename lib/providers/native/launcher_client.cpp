@@ -52,7 +52,8 @@ LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& ins
 
 LauncherClient::~LauncherClient() {
   if (watch_) reactor_.remove(watch_);
-  socket_.reset();
+  // Not only close: a forked worker of the application may hold the socket as well.
+  (void)::shutdown(socket_.get(), SHUT_RDWR);
   if (!process_.wait(kEndTimeoutMs)) {
     process_.kill();
     process_.wait(-1);

@@ -13,6 +13,7 @@
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
+#include "core/id.hpp"
 #include "images/byte_source.hpp"
 #include "images/tar_reader.hpp"
 #include "images/unpack.hpp"
@@ -25,6 +26,7 @@ namespace {
 
 constexpr uint64_t kBytesPerInode = 4096;   // one inode for each page of disk, within these
 constexpr uint64_t kMinInodes = 1024, kMaxInodes = 4'000'000;
+constexpr uint32_t kIdsPerRange = 65'536;
 constexpr int kChannelBuffer = 1024 * 1024; // bytes; the kernel may give less
 constexpr char kPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -106,6 +108,7 @@ Error step_error(const protocol::StepFailure& failure) {
     code = Code::limit;
   if (failure.step == protocol::Step::open_mount || failure.step == protocol::Step::open_rootfs || failure.step == protocol::Step::user_mount)
     code = Code::invalid;
+  if (failure.step == protocol::Step::cgroup_limit) code = Code::unsupported;  // a limit the caller wrote, which this host cannot enforce
   return errno_error(code, failure.error, std::string("sandbox: ") + step).with("step", step);
 }
 
@@ -119,12 +122,17 @@ protocol::Profile protocol_profile(std::string_view name) {
 class Native final : public Provider {
  public:
   Native(channel::Reactor& reactor, const std::string& instance)
-      : reactor_(reactor), instance_(instance), rootless_(!can_use_id_ranges()), launcher_(start()) {}
+      : reactor_(reactor), instance_(instance), rootless_(!can_use_id_ranges()), launcher_(start()) {
+    // Instances do not know of one another's ranges: each looks from a place of its own, so that they meet as good as never.
+    uint32_t random = 0;
+    random_bytes(&random, sizeof random);
+    first_id_ = kFirstHostId + random % ((kEndHostId - kFirstHostId) / kIdsPerRange / 2) * kIdsPerRange;
+  }
 
   std::string_view name() const noexcept override { return "native"; }
 
   bool wants_id_range(uint32_t& first, uint32_t& end) const noexcept override {
-    first = kFirstHostId;
+    first = first_id_;
     end = kEndHostId;
     return !rootless_;
   }
@@ -307,6 +315,7 @@ class Native final : public Provider {
   channel::Reactor& reactor_;
   const std::string instance_;
   const bool rootless_;
+  uint32_t first_id_ = kFirstHostId;
   std::mutex mutex_;  // guards launcher_
   std::shared_ptr<LauncherClient> launcher_;
 };

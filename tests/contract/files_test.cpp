@@ -75,7 +75,8 @@ TEST_CASE("written, read, described, listed, found, moved, changed and removed")
 
 TEST_CASE("files act as the sandbox's user") {
   FileLab lab;
-  CHECK(code_of([&] { lab.sandbox.write_file("/etc/passwd", "x"); }) == STACYVM_E_FORBIDDEN);
+  // Where one id is mapped, the generated /etc is the user's own, too.
+  if (enforces(lab.sandbox, "id_range")) CHECK(code_of([&] { lab.sandbox.write_file("/etc/passwd", "x"); }) == STACYVM_E_FORBIDDEN);
   CHECK(code_of([&] { lab.sandbox.write_file("/usr/x", "x"); }) != STACYVM_OK);
   CHECK(lab.refusal("file.remove", R"({"path":"/usr","recursive":true})") != STACYVM_OK);
   CHECK(lab.sandbox.stat("/usr/bin").type == STACYVM_TYPE_DIRECTORY);

@@ -1,5 +1,6 @@
 #include "lab.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -85,6 +86,19 @@ std::string read_host_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error("cannot read " + path);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+unsigned processes_with(const std::string& marker) {
+  unsigned count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const int fd = ::open((entry.path() / "cmdline").c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) continue;  // no process, or one that has ended meanwhile
+    char text[4096];
+    const ssize_t n = ::read(fd, text, sizeof text);
+    ::close(fd);
+    if (n > 0 && std::string_view(text, static_cast<size_t>(n)).find(marker) != std::string_view::npos) ++count;
+  }
+  return count;
 }
 
 std::string tool(const std::string& name) {

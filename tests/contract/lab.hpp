@@ -60,6 +60,9 @@ class TemporaryDirectory {
 void write_host_file(const std::string& path, std::string_view bytes, unsigned mode = 0644);
 std::string read_host_file(const std::string& path);
 
+/// Processes of the whole host that have the marker among their arguments.
+unsigned processes_with(const std::string& marker);
+
 /// A test program that is built to run inside: its bytes. They lie in the directory that SVM_TOOLS names.
 std::string tool(const std::string& name);
 /// Puts it at /tmp/NAME inside, for every user to run.

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <random>
 #include <thread>
 
@@ -15,15 +14,6 @@ using std::chrono::milliseconds;
 namespace fs = std::filesystem;
 
 namespace {
-
-unsigned processes_with(const std::string& marker) {
-  unsigned count = 0;
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-    if (std::string(std::istreambuf_iterator<char>(file), {}).find(marker) != std::string::npos) ++count;
-  }
-  return count;
-}
 
 /// Control groups of the whole host whose path has the text in it.
 unsigned groups_with(const std::string& text) {

@@ -64,17 +64,6 @@ void check_destroy(Sandbox& sandbox) {
   CHECK(std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin).count() < kDestroyMs);
 }
 
-/// Processes of the whole host that have the marker among their arguments.
-unsigned processes_with(const std::string& marker) {
-  unsigned count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-    const std::string text(std::istreambuf_iterator<char>(file), {});
-    if (text.find(marker) != text.npos) ++count;
-  }
-  return count;
-}
-
 uint64_t resident_bytes() {
   std::ifstream file("/proc/self/statm");
   uint64_t all = 0, resident = 0;

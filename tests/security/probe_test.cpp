@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstring>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "../contract/lab.hpp"
 
@@ -75,7 +77,9 @@ class HostFacts {
     arguments.push_back("text=1207");    // the first digits of every range of ids, which start at 1,207,959,552
     arguments.push_back("text=stacyvm-probe-");
     arguments.push_back("text=lowerdir=/");
-    arguments.push_back("text=process_api");  // a control group of a host
+    std::istringstream groups(read_host_file("/proc/self/cgroup"));  // lines such as 4:memory:/user.slice
+    for (std::string line; std::getline(groups, line);)
+      if (const size_t path = line.find(":/"); path != line.npos && path + 2 < line.size()) arguments.push_back("text=" + line.substr(path + 1));
   }
   ~HostFacts() {
     close(unix_);

@@ -12,11 +12,12 @@ extern char** environ;
 
 namespace bench {
 
-void check(int32_t code, stacyvm_error* error, const char* what) {
+void check(int32_t code, stacyvm_error*& error, const char* what) {
   if (code == STACYVM_OK) return;
   std::string text = std::string(what) + ": code " + std::to_string(code);
   if (error) text += std::string(", ") + stacyvm_error_name(error) + ": " + stacyvm_error_message(error) + " " + stacyvm_error_details(error);
   stacyvm_error_free(error);
+  error = nullptr;
   throw std::runtime_error(text);
 }
 

@@ -9,8 +9,9 @@
 
 namespace bench {
 
-/// Throws std::runtime_error with the error's code, message and details, and frees it.
-void check(int32_t code, stacyvm_error* error, const char* what);
+/// Throws std::runtime_error with the error's code, message and details, and frees it. By reference, for the call that fills it is an
+/// argument too.
+void check(int32_t code, stacyvm_error*& error, const char* what);
 
 /// One opened state directory with a session. Default durability and limits: nothing here is tuned for the measurement.
 class Library {

@@ -99,7 +99,7 @@ TEST_CASE("the working directory and the user are the default's, or the command'
 
   const std::pair<const char*, const char*> users[] = {{"root", "0\n"}, {"0", "0\n"}, {"1234", "1234\n"}, {"nobody", "65534\n"}, {"1000:7", "1000\n"}};
   for (const auto& [user, id] : users) {
-    CAPTURE(user);
+    CAPTURE(std::string(user));
     exec = Exec::sh("id -u");
     exec.user = user;
     if (enforces(lab.sandbox, "user_per_exec")) {

@@ -165,7 +165,7 @@ TEST_CASE("what cannot be is refused with its own code") {
   CHECK(code_of([&] { lab.sandbox.read_file("relative"); }) == STACYVM_E_INVALID);
   CHECK(code_of([&] { lab.sandbox.read_file(""); }) == STACYVM_E_INVALID);
   for (const char* path : {"/tmp/d", "/tmp/link", "/tmp/fifo", "/dev/null"}) {
-    CAPTURE(path);
+    CAPTURE(std::string(path));
     CHECK(code_of([&] { lab.sandbox.read_file(path); }) == STACYVM_E_INVALID);
   }
   CHECK(code_of([&] { lab.sandbox.read_file("/tmp/loop"); }) != STACYVM_OK);

@@ -4,7 +4,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <thread>
@@ -39,15 +38,12 @@ TEST_CASE("an application that ignores SIGCHLD") {
 }
 
 TEST_CASE("an application that waits for every child") {
-  std::atomic<bool> stop{false};
-  std::thread reaper([&] {
-    while (!stop) {
+  const std::jthread reaper([](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
       if (waitpid(-1, nullptr, WNOHANG) <= 0) usleep(200);
     }
   });
   for (int i = 0; i < 3; ++i) use_everything();
-  stop = true;
-  reaper.join();
 }
 
 TEST_CASE("an application whose workers are forked while sandboxes run") {

@@ -73,7 +73,7 @@ TEST_CASE("an archive is a root, plain or compressed") {
   TemporaryDirectory directory;
   const std::string root = make_root(directory.path());
   for (const char* option : {"-cf", "-czf"}) {
-    CAPTURE(option);
+    CAPTURE(std::string(option));
     const std::string archive = directory.path() + "/root.tar";
     host(std::string("tar ") + option + " " + archive + " -C " + root + " .");
     Lab lab(image(archive));
@@ -99,7 +99,7 @@ TEST_CASE("what is no root is refused, and why") {
   host("mkfifo " + directory.path() + "/fifo");
   CHECK(code(directory.path() + "/fifo") == STACYVM_E_INVALID);
   for (const char* name : {"dev", "proc", "sys"}) {
-    CAPTURE(name);
+    CAPTURE(std::string(name));
     const std::string root = directory.path() + "/" + name + "-is-a-link";
     host("mkdir " + root + " && ln -s " + directory.path() + " " + root + "/" + name);
     CHECK(code(root) == STACYVM_E_INVALID);
@@ -119,7 +119,7 @@ TEST_CASE("host directories and files are shown, read-only unless asked") {
   CHECK(sh(lab.sandbox, "cat /etc/single") == "seen\n");
   for (const char* command : {"echo x > /mnt/shown/file", "touch /mnt/shown/new", "rm /mnt/shown/file", "chmod 600 /mnt/shown/file", "mkdir /mnt/shown/sub/x",
                               "echo x > /etc/single"}) {
-    CAPTURE(command);
+    CAPTURE(std::string(command));
     CHECK(lab.sandbox.exec(Exec::sh(command)).exit_code != 0);
   }
   CHECK(code_of([&] { lab.sandbox.write_file("/mnt/shown/new", "x"); }) != STACYVM_OK);

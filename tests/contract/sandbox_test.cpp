@@ -91,7 +91,7 @@ TEST_CASE("a sandbox ends when its time is over, and not before") {
 TEST_CASE("every bound of a spawn, at it and one beyond") {
   Lab lab;
   const auto check = [&](const char* what, auto set, int32_t expected) {
-    CAPTURE(what);
+    CAPTURE(std::string(what));
     Spawn spawn = best_effort();
     set(spawn);
     CHECK(spawn_code(lab.session, spawn) == expected);
@@ -137,7 +137,7 @@ TEST_CASE("a limit that was asked for is enforced, or is an error that names it"
       {"disk_limit", [](Spawn& s) { s.disk_bytes = 16 * kMiB; }},
   };
   for (const auto& [name, set] : limits) {
-    CAPTURE(name);
+    CAPTURE(std::string(name));
     Spawn spawn = spawn_options();
     set(spawn);
     if (enforces(lab.sandbox, name)) {

@@ -110,7 +110,7 @@ TEST_CASE("the disk ends where its limit says, wherever it is written") {
   spawn.disk_bytes = 8 * kMiB;
   Lab lab = attacked(spawn);
   for (const char* path : {"/tmp/full", "/dev/shm/full", "/workspace/full"}) {
-    CAPTURE(path);
+    CAPTURE(std::string(path));
     const std::string line = lab.sandbox.exec(attack({"file", path})).out;
     CHECK(line.ends_with(" ENOSPC\n"));
     CHECK(number_in(line) > 4 * kMiB);
@@ -174,7 +174,7 @@ TEST_CASE("descriptors and pipes end for the command that takes them") {
   Lab lab = attacked();
   Lab neighbour;
   for (const char* what : {"descriptors", "pipes"}) {
-    CAPTURE(what);
+    CAPTURE(std::string(what));
     Stream greedy = lab.sandbox.exec_start(attack({what}));
     const std::string line = first_line(greedy);
     const bool ended = line.ends_with(" EMFILE\n") || line.ends_with(" ENFILE\n");
@@ -196,8 +196,8 @@ TEST_CASE("a command that kills or stops everything reaches its fellows only") {
   for (const std::string what : {"kill-all", "stop-all"})
     for (const char* user : {"user", "root"}) {
       if (!enforces(lab.sandbox, "user_per_exec") && std::string(user) != "user") continue;
-      CAPTURE(what);
-      CAPTURE(user);
+      CAPTURE(std::string(what));
+      CAPTURE(std::string(user));
       Stream fellow = lab.sandbox.exec_start(Exec::sh("echo up; exec sleep 1000"));
       stacyvm_chunk chunk;
       REQUIRE(fellow.next(chunk, kPatience) == Stream::Next::chunk);
@@ -295,7 +295,7 @@ TEST_CASE("what is no regular file is not read, and holds nobody up") {
   Lab lab = attacked();
   sh(lab.sandbox, "mkfifo /tmp/fifo; mkdir /tmp/dir; ln -s /tmp/fifo /tmp/link; ln -s loop /tmp/loop");
   for (const char* path : {"/tmp/fifo", "/tmp/link", "/tmp/dir", "/dev/zero", "/dev/tty", "/dev/pts/ptmx", "/proc/self/fd"}) {
-    CAPTURE(path);
+    CAPTURE(std::string(path));
     const auto begin = steady_clock::now();
     const int32_t code = code_of([&] { lab.sandbox.read_file(path); });
     CHECK(code != STACYVM_OK);
@@ -305,7 +305,7 @@ TEST_CASE("what is no regular file is not read, and holds nobody up") {
   CHECK(code_of([&] { lab.sandbox.read_file("/tmp/loop"); }) != STACYVM_OK);
   // A write replaces a name or refuses; it never waits for a reader and never writes to a device.
   for (const char* path : {"/tmp/fifo", "/dev/full", "/dev/null"}) {
-    CAPTURE(path);
+    CAPTURE(std::string(path));
     const auto begin = steady_clock::now();
     (void)code_of([&] { lab.sandbox.write_file(path, "x"); });
     CHECK(steady_clock::now() - begin < milliseconds(3000));

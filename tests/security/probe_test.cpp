@@ -121,7 +121,7 @@ void judge(const ExecResult& result) {
 TEST_CASE("a command in a sandbox finds every way out closed, and ordinary work possible") {
   const HostFacts facts;
   for (const char* user : {"user", "root"}) {
-    CAPTURE(user);
+    CAPTURE(std::string(user));
     auto spawn = spawn_options();
     spawn.user = user;
     stacyvm::Options options;

@@ -18,6 +18,14 @@ namespace {
 /// What a root file system must not have as anything but a directory: the sandbox mounts its own over them, and a link would say where.
 constexpr const char* kMountPoints[] = {"dev", "proc", "sys", "dev/pts", "dev/shm"};
 
+/// As it may stand in a one-line message.
+std::string printable(std::string_view reference) {
+  std::string out(reference.substr(0, 200));
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return out;
+}
+
 bool is_path(std::string_view reference) noexcept { return reference.starts_with('/') || reference.starts_with('.'); }
 
 std::string absolute_path(const std::string& path) {
@@ -55,7 +63,8 @@ void check_archive(Fd file) {
 Root resolve(std::string_view reference, bool local_caller) {
   if (reference == "host") return {};
   if (!is_path(reference))
-    throw Error(Code::unavailable, "image: only \"host\" and paths are provided here; a registry's image needs a provider that runs images")
+    throw Error(Code::unavailable, "image " + printable(reference) + ": not available: this build provides \"host\", rootfs directories (/... or ./...) and "
+                             "rootfs tars; a registry's image needs the docker provider")
         .with("field", "image");
   // Before anything is looked up: whether a path exists is not for others to know.
   if (!local_caller) throw Error(Code::forbidden, "image: only a local caller may name a path").with("field", "image");

@@ -32,8 +32,8 @@ constexpr const char* kMaskedFiles[] = {"kcore", "keys", "key-users", "kallsyms"
                                         "config.gz", "vmallocinfo", "slabinfo", "modules"};
 /// Covered by an empty directory.
 constexpr const char* kMaskedDirectories[] = {"acpi", "asound", "scsi", "thermal", "driver", "pressure"};
-/// Readable only.
-constexpr const char* kReadOnlyDirectories[] = {"sys", "bus", "fs", "irq", "tty"};
+/// Readable only. 1: rootless, root inside is the agent's own user, and could make it the first victim of the OOM killer.
+constexpr const char* kReadOnlyDirectories[] = {"sys", "bus", "fs", "irq", "tty", "1"};
 
 struct Device {
   const char* name;

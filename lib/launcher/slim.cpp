@@ -138,6 +138,7 @@ int write_id_maps(int proc, int pid, const protocol::Spawn& spawn, bool rootless
   if (const int error = write_text(proc, path, users)) return error;
   std::snprintf(path, sizeof path, "%d/gid_map", pid);
   if (const int error = write_text(proc, path, groups)) return error;
+  if (rootless) return 0;  // the project id map takes no range of a user who has none, and stays closed to commands
   // A map can be written once, this one by anybody inside: taken before a command takes it.
   std::snprintf(path, sizeof path, "%d/projid_map", pid);
   return write_text(proc, path, users);

@@ -252,6 +252,7 @@ bool Client::receive(int timeout_ms) {
       REQUIRE(protocol::decode(frame.payload, failed));
       continue;
     }
+    if (frame.type == FrameType::started && replies_.count(frame.stream) == 0) continue;  // a request sent by hand, to break a rule
     REQUIRE(replies_.count(frame.stream) == 1);
     Reply& to = replies_[frame.stream];
     REQUIRE_FALSE(to.done);

@@ -1,32 +1,64 @@
 // The stacyvm executable.
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstring>
+#include <exception>
+#include <sstream>
 #include <utility>
 #include <vector>
 
 #include "cli/commands.hpp"
+#include "cli/descriptors.hpp"
 #include "cli/output.hpp"
+
+using namespace cli;
+
+namespace {
+
+/// Help and version go to standard output and are a success; everything else is a mistake in how we were called.
+int answer_parser(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream out, unused;
+  if (app.exit(error, out, unused) == 0) return print(out.str());
+  const auto verbs = app.get_subcommands();
+  complain(std::string(error.what()) + "; see stacyvm " + (verbs.empty() ? "" : verbs.front()->get_name() + ' ') + "--help");
+  return kExitOurs;
+}
+
+int act(int argc, char** argv) {
+  // What follows "--" is the command's, byte for byte: the parser would take brackets, braces and empty words apart.
+  int dashes = 1;
+  while (dashes < argc && std::strcmp(argv[dashes], "--") != 0) ++dashes;
+  const CommandWords words{dashes < argc, {argv + std::min(dashes + 1, argc), argv + argc}};
+
+  CLI::App app{"Disposable, isolated computers for programs", "stacyvm"};
+  app.require_subcommand(1);
+  const Verb verbs[] = {add_run(app), add_probe(app), add_version(app)};
+  try {
+    app.parse(dashes, argv);
+  } catch (const CLI::ParseError& error) {
+    return answer_parser(app, error);
+  }
+  for (const Verb& verb : verbs) {
+    if (!verb.app->parsed()) continue;
+    if (words.dashes && !verb.takes_command) {
+      complain(verb.app->get_name() + " takes no command: nothing may follow --");
+      return kExitOurs;
+    }
+    return verb.act(words);
+  }
+  return kExitOurs;  // the parser has asked for a verb
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // A reader that goes away is an error of write, not the end of us: the sandbox is still to be destroyed.
   std::signal(SIGPIPE, SIG_IGN);
-  CLI::App app{"Disposable, isolated computers for programs", "stacyvm"};
-  app.require_subcommand(1);
-  std::vector<std::pair<CLI::App*, cli::Command>> commands;
-  const auto add = [&](cli::Command (*verb)(CLI::App&)) {
-    cli::Command command = verb(app);
-    commands.emplace_back(app.get_subcommands({}).back(), std::move(command));
-  };
-  add(cli::add_run);
-  add(cli::add_probe);
-  add(cli::add_version);
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int status = app.exit(error);
-    return status == 0 ? 0 : cli::kExitOurs;
+    occupy_standard_descriptors();
+    return act(argc, argv);
+  } catch (const std::exception& error) {
+    complain(error.what());
+    return kExitOurs;
   }
-  for (const auto& [verb, command] : commands)
-    if (verb->parsed()) return command();
-  return cli::kExitOurs;
 }

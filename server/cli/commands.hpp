@@ -1,14 +1,27 @@
-// The verbs. Each adds its options to the parser and returns what runs it; one file per verb.
+// The verbs. Each adds itself and its options to the parser; one file per verb.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace cli {
 
-using Command = std::function<int()>;
+/// What stood behind "--" on the command line.
+struct CommandWords {
+  bool dashes = false;
+  std::vector<std::string> after;
+};
 
-Command add_run(CLI::App& app);
-Command add_probe(CLI::App& app);
-Command add_version(CLI::App& app);
+struct Verb {
+  CLI::App* app;
+  bool takes_command;
+  /// Called once the command line is parsed; answers the process's exit status. May throw what has a message for the user.
+  std::function<int(const CommandWords&)> act;
+};
+
+Verb add_run(CLI::App& app);
+Verb add_probe(CLI::App& app);
+Verb add_version(CLI::App& app);
 
 }  // namespace cli

@@ -1,66 +1,70 @@
 #include "output.hpp"
 
 #include <poll.h>
+#include <rapidjson/encodings.h>
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
+#include <cstring>
 
 namespace cli {
 namespace {
 
-/// Bytes of the UTF-8 character at the front (RFC 3629), 0 when there is none.
-size_t character_size(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(0);
-  if (lead < 0x80) return 1;
-  const size_t size = lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-  if (size == 0 || text.size() < size) return 0;
-  for (size_t i = 1; i < size; ++i)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) > 0x9f) || (lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) > 0x8f)) return 0;
-  return size;
+/// Moves past one character; false when the bytes at hand are none.
+bool decode_character(rapidjson::StringStream& in) {
+  unsigned codepoint = 0;
+  return rapidjson::UTF8<>::Decode(in, &codepoint);
+}
+
+/// 0 or an errno.
+int write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n >= 0) {
+      bytes.remove_prefix(static_cast<size_t>(n));
+    } else if (errno == EAGAIN) {  // somebody who shares it made it non-blocking
+      pollfd room{fd, POLLOUT, 0};
+      ::poll(&room, 1, -1);
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
 }
 
 }  // namespace
 
-void complain(std::string_view message) { std::fprintf(stderr, "stacyvm: %.*s\n", static_cast<int>(message.size()), message.data()); }
-
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const size_t size = character_size(text);
-    if (size == 0) return false;
-    text.remove_prefix(size);
-  }
-  return true;
+void complain(std::string_view message) {
+  std::string line = "stacyvm: ";
+  line += message;
+  line += '\n';
+  (void)write_all(STDERR_FILENO, line);  // there is nobody left to tell
 }
 
-std::string json_string(std::string_view text) {
-  std::string out = "\"";
-  while (!text.empty()) {
-    const size_t size = character_size(text);
-    const auto byte = static_cast<uint8_t>(text[0]);
-    if (size == 0) {
-      out += "\\ufffd";
-    } else if (byte == '"' || byte == '\\') {
-      out += '\\';
-      out += text[0];
-    } else if (byte < 0x20 || byte == 0x7f) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\u%04x", byte);
-      out += escaped;
-    } else {
-      out += text.substr(0, size);
-    }
-    text.remove_prefix(size ? size : 1);
-  }
-  return out + '"';
+int print(std::string_view text) {
+  const int error = write_all(STDOUT_FILENO, text);
+  if (error == 0) return 0;
+  if (error == EPIPE) return kExitBrokenPipe;
+  complain(std::string("cannot write standard output: ") + std::strerror(error));
+  return kExitOurs;
+}
+
+bool is_utf8(const std::string& bytes) {
+  // The NUL behind the text ends a character that is cut off.
+  rapidjson::StringStream in(bytes.c_str());
+  while (in.Tell() < bytes.size())
+    if (!decode_character(in)) return false;
+  return true;
 }
 
 std::string base64(std::string_view bytes) {
   static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
   for (size_t i = 0; i < bytes.size(); i += 3) {
     uint32_t group = 0;
     const size_t count = std::min<size_t>(3, bytes.size() - i);
@@ -70,19 +74,26 @@ std::string base64(std::string_view bytes) {
   return out;
 }
 
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n >= 0) {
-      bytes.remove_prefix(static_cast<size_t>(n));
-    } else if (errno == EAGAIN) {  // somebody made the terminal or pipe non-blocking
-      pollfd wait{fd, POLLOUT, 0};
-      ::poll(&wait, 1, -1);
-    } else if (errno != EINTR) {
-      return false;
+std::string json_string(std::string_view text) {
+  std::string clean(text);
+  if (!is_utf8(clean)) {
+    clean.clear();
+    for (const char c : text) {
+      if (static_cast<uint8_t>(c) < 0x80)
+        clean += c;
+      else
+        clean += "\xef\xbf\xbd";
     }
   }
-  return true;
+  rapidjson::StringBuffer buffer;
+  rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
+  writer.String(clean.data(), static_cast<rapidjson::SizeType>(clean.size()));
+  return {buffer.GetString(), buffer.GetSize()};
+}
+
+std::string json_bytes_member(std::string_view name, const std::string& bytes) {
+  const std::string key(name);
+  return is_utf8(bytes) ? json_string(key) + ':' + json_string(bytes) : json_string(key + "_b64") + ":\"" + base64(bytes) + '"';
 }
 
 }  // namespace cli

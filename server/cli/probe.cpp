@@ -1,8 +1,10 @@
 // stacyvm probe: what this host can enforce.
 #include <rapidjson/document.h>
+#include <stacyvm/stacyvm.hpp>
 
-#include <cstdio>
+#include <algorithm>
 #include <memory>
+#include <stdexcept>
 
 #include "commands.hpp"
 #include "output.hpp"
@@ -10,42 +12,60 @@
 namespace cli {
 namespace {
 
-int print_table(const char* report) {
+struct Row {
+  std::string name, gives, note;
+  bool ok;
+};
+
+std::string text_of(const rapidjson::Value& row, const char* member) {
+  const auto found = row.FindMember(member);
+  return found != row.MemberEnd() && found->value.IsString() ? found->value.GetString() : "";
+}
+
+std::vector<Row> read_report(const std::string& report) {
   rapidjson::Document document;
-  document.Parse(report);
-  if (document.HasParseError() || !document.IsObject() || !document.HasMember("rows")) {
-    complain("the host report cannot be read");
-    return kExitOurs;
+  document.Parse(report.c_str());
+  if (document.HasParseError() || !document.IsObject() || !document.HasMember("rows") || !document["rows"].IsArray())
+    throw std::runtime_error("the host report is not of a form that this program knows; try stacyvm probe --json");
+  std::vector<Row> rows;
+  for (const rapidjson::Value& entry : document["rows"].GetArray()) {
+    if (!entry.IsObject()) continue;
+    const auto ok = entry.FindMember("ok"), value = entry.FindMember("value");
+    const bool works = ok != entry.MemberEnd() && ok->value.IsBool() && ok->value.GetBool();
+    Row row{text_of(entry, "name"), text_of(entry, "meaning"), {}, works};
+    const std::string number = value != entry.MemberEnd() && value->value.IsInt64() ? std::to_string(value->value.GetInt64()) : "";
+    for (const std::string& part : {number, text_of(entry, "detail"), text_of(entry, "error")}) {
+      if (part.empty()) continue;
+      if (!row.note.empty()) row.note += ", ";
+      row.note += part;
+    }
+    rows.push_back(std::move(row));
   }
-  for (const auto& row : document["rows"].GetArray()) {
-    const bool ok = row["ok"].GetBool();
-    std::string note;
-    if (row.HasMember("value")) note += std::to_string(row["value"].GetInt64());
-    if (row.HasMember("detail")) note += (note.empty() ? "" : ", ") + std::string(row["detail"].GetString());
-    if (!ok) note += (note.empty() ? "" : ", ") + std::string(row["error"].GetString());
-    std::printf("%-28s %-4s %s%s%s\n", row["name"].GetString(), ok ? "yes" : "no", row["meaning"].GetString(), note.empty() ? "" : ": ", note.c_str());
+  return rows;
+}
+
+std::string table(const std::vector<Row>& rows) {
+  size_t width = 0;
+  for (const Row& row : rows) width = std::max(width, row.name.size());
+  std::string out;
+  for (const Row& row : rows) {
+    out += row.name + std::string(width - row.name.size(), ' ') + (row.ok ? "  yes  " : "  no   ") + row.gives;
+    if (!row.note.empty()) out += " (" + row.note + ')';
+    out += '\n';
   }
-  return 0;
+  return out;
 }
 
 }  // namespace
 
-Command add_probe(CLI::App& app) {
+Verb add_probe(CLI::App& app) {
   auto json = std::make_shared<bool>(false);
   CLI::App* verb = app.add_subcommand("probe", "Tell what this host can enforce, found by trying it");
   verb->add_flag("--json", *json, "The report as JSON");
-  return [json] {
-    char* report = nullptr;
-    stacyvm_error* error = nullptr;
-    if (stacyvm_host_report(&report, &error) != STACYVM_OK) {
-      complain(stacyvm_error_message(error));
-      stacyvm_error_free(error);
-      return kExitOurs;
-    }
-    const int status = *json ? (std::puts(report) >= 0 ? 0 : kExitOurs) : print_table(report);
-    stacyvm_free(report);
-    return status;
-  };
+  return {verb, false, [json](const CommandWords&) {
+            const std::string report = stacyvm::host_report();
+            return print(*json ? report + '\n' : table(read_report(report)));
+          }};
 }
 
 }  // namespace cli

@@ -23,6 +23,14 @@ bool take_number(std::string_view& text, uint64_t& out) {
   throw std::invalid_argument("'" + std::string(text) + "': expected " + expected);
 }
 
+/// "whole.part" with `part` of `digits` decimals, without zeros at its end.
+std::string with_fraction(int64_t whole, int64_t part, size_t digits) {
+  std::string decimals = std::to_string(part);
+  decimals.insert(0, digits - decimals.size(), '0');
+  decimals.erase(decimals.find_last_not_of('0') + 1);
+  return std::to_string(whole) + (decimals.empty() ? "" : "." + decimals);
+}
+
 }  // namespace
 
 uint64_t parse_size(std::string_view text) {
@@ -86,6 +94,25 @@ uint32_t parse_milli_cpus(std::string_view text) {
   const uint64_t milli = whole * 1000 + thousandths;
   if (milli == 0 || milli > kMaxMilliCpus) refuse(text, kExpected);
   return static_cast<uint32_t>(milli);
+}
+
+uint32_t parse_count(std::string_view text) {
+  std::string_view rest = text;
+  uint64_t number = 0;
+  if (!take_number(rest, number) || !rest.empty() || number == 0 || number > UINT32_MAX)
+    refuse(text, "a number from 1 to 4294967295");
+  return static_cast<uint32_t>(number);
+}
+
+std::string format_duration(int64_t us) {
+  if (us == 0) return "0s";
+  if (us < 1000) return std::to_string(us) + "µs";
+  if (us < 1'000'000) return with_fraction(us / 1000, us % 1000, 3) + "ms";
+  const int64_t seconds = us / 1'000'000, minutes = seconds / 60, hours = minutes / 60;
+  std::string out;
+  if (hours > 0) out += std::to_string(hours) + 'h';
+  if (minutes > 0) out += std::to_string(minutes % 60) + 'm';
+  return out + with_fraction(seconds % 60, us % 1'000'000, 6) + 's';
 }
 
 }  // namespace cli

@@ -1,4 +1,6 @@
-#include <cstdio>
+// stacyvm version.
+#include <stacyvm/stacyvm.h>
+
 #include <memory>
 
 #include "commands.hpp"
@@ -6,14 +8,14 @@
 
 namespace cli {
 
-Command add_version(CLI::App& app) {
+Verb add_version(CLI::App& app) {
   auto json = std::make_shared<bool>(false);
   CLI::App* verb = app.add_subcommand("version", "Print the version");
   verb->add_flag("--json", *json, "As a JSON object");
-  return [json] {
-    std::printf(*json ? "{\"version\":\"%s\"}\n" : "stacyvm %s\n", stacyvm_version_string());
-    return 0;
-  };
+  return {verb, false, [json](const CommandWords&) {
+            const std::string version = stacyvm_version_string();
+            return print(*json ? "{\"version\":" + json_string(version) + "}\n" : "stacyvm " + version + '\n');
+          }};
 }
 
 }  // namespace cli

@@ -1,10 +1,16 @@
+// What the command line's parts make of text, without a sandbox.
 #include "units.hpp"
 
 #include <doctest/doctest.h>
 
 #include <stdexcept>
+#include <string>
 
-using cli::parse_duration_ms, cli::parse_milli_cpus, cli::parse_size;
+#include "output.hpp"
+#include "pairs.hpp"
+
+using namespace std::string_literals;
+using namespace cli;
 
 TEST_CASE("sizes") {
   CHECK(parse_size("1") == 1);
@@ -35,4 +41,72 @@ TEST_CASE("processors") {
   CHECK(parse_milli_cpus("1024") == 1'024'000);
   for (const char* bad : {"", "0", "0.0", "-1", ".5", "1.", "0.0001", "1024.001", "1025", "1e3", "x", "1.2.3"})
     CHECK_THROWS_AS(parse_milli_cpus(bad), std::invalid_argument);
+}
+
+TEST_CASE("numbers of things") {
+  CHECK(parse_count("1") == 1);
+  CHECK(parse_count("4294967295") == 4294967295u);
+  for (const char* bad : {"", "0", "-1", "+1", "4294967296", "18446744073709551616", "1.0", "1k", " 1", "1 "})
+    CHECK_THROWS_AS(parse_count(bad), std::invalid_argument);
+}
+
+TEST_CASE("durations are written as Go writes them") {
+  CHECK(format_duration(0) == "0s");
+  CHECK(format_duration(1) == "1µs");
+  CHECK(format_duration(999) == "999µs");
+  CHECK(format_duration(1000) == "1ms");
+  CHECK(format_duration(1500) == "1.5ms");
+  CHECK(format_duration(127'003) == "127.003ms");
+  CHECK(format_duration(999'999) == "999.999ms");
+  CHECK(format_duration(1'000'000) == "1s");
+  CHECK(format_duration(2'050'000) == "2.05s");
+  CHECK(format_duration(59'999'999) == "59.999999s");
+  CHECK(format_duration(60'000'000) == "1m0s");
+  CHECK(format_duration(102'000'000) == "1m42s");
+  CHECK(format_duration(3'599'000'000) == "59m59s");
+  CHECK(format_duration(3'600'000'000) == "1h0m0s");
+  CHECK(format_duration(86'400'000'000) == "24h0m0s");
+}
+
+TEST_CASE("mounts") {
+  using Mount = std::pair<std::string, std::string>;
+  CHECK(parse_mount("/a:/b", "/cwd") == Mount("/a", "/b"));
+  CHECK(parse_mount("/with:colon/x:/b c", "/cwd") == Mount("/with:colon/x", "/b c"));
+  CHECK(parse_mount("/a:/b:/c", "/cwd") == Mount("/a:/b", "/c"));
+  CHECK(parse_mount("src:/b", "/cwd") == Mount("/cwd/src", "/b"));
+  CHECK(parse_mount(".:/b", "/cwd") == Mount("/cwd/.", "/b"));
+  for (const char* bad : {"", ":", ":/b", "/a", "/a:", "/a:b", "a:b"}) CHECK_THROWS_AS(parse_mount(bad, "/cwd"), std::invalid_argument);
+}
+
+TEST_CASE("environment") {
+  using Variables = std::map<std::string, std::string>;
+  CHECK(parse_environment({}) == Variables{});
+  CHECK(parse_environment({"A=1", "B=", "C=x=y", "A=2"}) == Variables{{"A", "2"}, {"B", ""}, {"C", "x=y"}});
+  for (const char* bad : {"", "A", "=", "=x"}) CHECK_THROWS_AS(parse_environment({bad}), std::invalid_argument);
+}
+
+TEST_CASE("base64 (RFC 4648, section 10)") {
+  CHECK(base64("") == "");
+  CHECK(base64("f") == "Zg==");
+  CHECK(base64("fo") == "Zm8=");
+  CHECK(base64("foo") == "Zm9v");
+  CHECK(base64("foob") == "Zm9vYg==");
+  CHECK(base64("\xff\xfe\xfb"s) == "//77");
+  CHECK(base64("\0\0"s) == "AAA=");
+}
+
+TEST_CASE("UTF-8 (RFC 3629)") {
+  for (const auto& good : {""s, "a\0b"s, "\x7f"s, "\xc2\x80"s, "\xdf\xbf"s, "\xe0\xa0\x80"s, "\xed\x9f\xbf"s, "\xef\xbf\xbf"s, "\xf0\x90\x80\x80"s,
+                           "\xf4\x8f\xbf\xbf"s})
+    CHECK(is_utf8(good));
+  for (const auto& bad : {"\x80"s, "\xc1\xbf"s, "\xc2"s, "a\xe2\x82"s, "\xe0\x9f\xbf"s, "\xed\xa0\x80"s, "\xf0\x8f\xbf\xbf"s, "\xf4\x90\x80\x80"s, "\xf5\x80\x80\x80"s,
+                          "\xff"s, "\xc2\0"s})
+    CHECK_FALSE(is_utf8(bad));
+}
+
+TEST_CASE("JSON members of bytes") {
+  CHECK(json_bytes_member("stdout", "a\n\"\\\x01\xc3\xa9") == "\"stdout\":\"a\\n\\\"\\\\\\u0001\xc3\xa9\"");
+  CHECK(json_bytes_member("stdout", "a\0b"s) == "\"stdout\":\"a\\u0000b\"");
+  CHECK(json_bytes_member("stdout", "\xff") == "\"stdout_b64\":\"/w==\"");
+  CHECK(json_string("a\xff"s) == "\"a\xef\xbf\xbd\"");
 }

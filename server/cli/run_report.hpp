@@ -1,0 +1,26 @@
+// What stacyvm run --json and --timings say.
+#pragma once
+#include <stacyvm/stacyvm.hpp>
+
+#include <optional>
+#include <string>
+
+#include "pump.hpp"
+
+namespace cli {
+
+struct RunReport {
+  int status = 0;  ///< What we exit with.
+  std::optional<stacyvm::ExecResult> result;
+  std::optional<stacyvm::Error> error;  ///< What the library failed with.
+  Collected output;
+  std::string sandbox;  ///< sandbox.info; empty when there was none.
+  double spawn_ms = 0, exec_ms = 0, total_ms = 0;
+};
+
+/// One object and a newline.
+std::string to_json(const RunReport& report);
+/// One line for people.
+std::string to_timings(const RunReport& report);
+
+}  // namespace cli

@@ -171,7 +171,8 @@ class Run {
     switch (result.reason) {
       case STACYVM_REASON_TIMEOUT: complain("timed out after " + options_.timeout); return kExitTimeout;
       case STACYVM_REASON_OOM: complain("out of memory; --memory sets how much there is"); break;
-      case STACYVM_REASON_OUTPUT_LIMIT: complain("killed: more output than --json collects (64 MiB)"); break;
+      // It may have ended well before that was noticed, but what is told of it is not all.
+      case STACYVM_REASON_OUTPUT_LIMIT: complain("more output than --json collects (64 MiB); leave --json out"); return kExitOurs;
       default: break;
     }
     return result.exit_code;

@@ -8,11 +8,14 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
 EXECUTABLE, LIBRARY = sys.argv[1], sys.argv[2]
 NOBODY = 65534
+with open(EXECUTABLE, "rb") as executable_file:
+    INSTRUMENTED = b"__asan_init" in (image := executable_file.read()) or b"__tsan_init" in image  # a sanitizer's shadow is memory, too
 TIMEOUT = 60
 
 
@@ -67,10 +70,33 @@ class Run(unittest.TestCase):
         self.assertIn(b"debian:12", failed.stderr)
 
     def test_usage_errors_are_ours(self):
-        for arguments in (["run"], [], ["run", "--memory", "lots", "--", "true"], ["run", "--no-such-option", "--", "true"], ["run", "--timeout", "5", "--", "true"]):
+        for arguments in ([], ["no-such-verb"], ["run"], ["run", "--"], ["run", "--", ""], ["run", "--no-such-option", "--", "true"],
+                          ["run", "--memory"], ["run", "--memory", "lots", "--", "true"], ["run", "--cpus", "0", "--", "true"],
+                          ["run", "--pids", "0", "--", "true"], ["run", "--timeout", "5", "--", "true"], ["run", "-e", "A", "--", "true"],
+                          ["run", "--mount-ro", "/usr", "--", "true"], ["version", "--", "true"], ["probe", "--no-such-option"]):
             done = stacyvm(*arguments)
-            self.assertEqual(done.returncode, 125, arguments)
-            self.assertTrue(done.stderr, arguments)
+            self.assertEqual((done.returncode, done.stdout), (125, b""), arguments)
+            self.assertRegex(done.stderr, rb"^stacyvm: [^\n]+\n$", arguments)
+
+    def test_limits_at_the_limit_and_one_beyond(self):
+        rows = probe_rows()
+        for option, least, beyond, needs in (("--pids", "4", "3", "cgroup_pids"), ("--memory", "16777216", "16777215", "cgroup_memory"),
+                                             ("--cpus", "0.01", "0.009", "cgroup_cpu"), ("--disk", "1m", "1048575", "disk_limit")):
+            refused = run("true", options=[option, beyond])
+            self.assertEqual(refused.returncode, 125, (option, refused))
+            self.assertTrue(refused.stderr, option)
+            if not rows[needs]["ok"]:
+                print(f"SKIP {option} at its limit:", rows[needs]["error"])
+                continue
+            self.assertEqual(run("true", options=[option, least]).returncode, 0, option)
+
+    def test_words_reach_the_command_unchanged(self):
+        words = ["", "[a,b]", "{}", "--", "--help", "-m", "a b", "'", '"', "\\", "-", "[]", "%%", "=", "\xe9\u20ac"]
+        expected = "".join(word + "\n" for word in words).encode()
+        self.assertEqual(run("printf", "%s\\n", *words).stdout, expected)
+        # The dashes may be left out where the command is no option.
+        self.assertEqual(stacyvm("run", "--timeout", "30s", "printf", "%s\\n", *words).stdout, expected)
+        self.assertEqual(run("printf", "%s", b"\xff\xfe").stdout, b"\xff\xfe")
 
     def test_fifty_megabytes_both_ways_unchanged(self):
         data = os.urandom(50_000_000)
@@ -82,10 +108,64 @@ class Run(unittest.TestCase):
         self.assertEqual(run("cat").stdout, b"")
         self.assertEqual(run("true", input=b"x" * 10_000_000).returncode, 0)
 
+    def test_reader_writer_and_command_wait_for_one_another(self):
+        # The command writes 10 MB while it reads; its reader takes nothing before all input is written.
+        child = subprocess.Popen([EXECUTABLE, "run", "--", "sh", "-c", "head -c 10000000 /dev/zero & wc -c >&2; wait"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        killer = threading.Timer(TIMEOUT, child.kill)
+        killer.start()
+        child.stdin.write(b"x" * 20_000_000)
+        child.stdin.close()
+        output, error = child.stdout.read(), child.stderr.read()
+        self.assertEqual(child.wait(TIMEOUT), 0)
+        killer.cancel()
+        self.assertEqual((len(output), error.strip()), (10_000_000, b"20000000"))
+        child.stdout.close()
+        child.stderr.close()
+
+    def test_memory_does_not_grow_with_the_output(self):
+        child = subprocess.Popen([EXECUTABLE, "run", "--", "head", "-c", "300000000", "/dev/zero"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        read = peak = 0
+        while data := child.stdout.read(1 << 20):
+            read += len(data)
+            with open(f"/proc/{child.pid}/status", encoding="ascii") as file:
+                peak = max([peak] + [int(line.split()[1]) for line in file if line.startswith("VmHWM")])
+        child.stdout.close()
+        self.assertEqual((child.wait(TIMEOUT), read), (0, 300_000_000))
+        self.assertGreater(peak, 0)
+        if not INSTRUMENTED:
+            self.assertLess(peak, 40_000)
+
+    def test_standard_descriptors_that_are_closed_or_broken(self):
+        def in_shell(redirections, *command):
+            return subprocess.run(["sh", "-c", f'exec "$@" {redirections}', "sh", EXECUTABLE, "run", "--", *command],
+                                  capture_output=True, timeout=TIMEOUT)
+        self.assertEqual(in_shell("<&-", "cat").returncode, 0)
+        self.assertEqual(in_shell(">&-", "true").returncode, 0)
+        self.assertEqual(in_shell("<&- >&- 2>&-", "true").returncode, 0)
+        closed = in_shell(">&-", "echo", "x")
+        self.assertEqual(closed.returncode, 125)
+        self.assertIn(b"cannot write standard output", closed.stderr)
+        full = in_shell(">/dev/full", "echo", "x")
+        self.assertEqual(full.returncode, 125)
+        self.assertIn(b"No space left", full.stderr)
+        directory = in_shell("</", "cat")
+        self.assertEqual((directory.returncode, directory.stdout), (0, b""))
+        self.assertIn(b"cannot read standard input", directory.stderr)
+        for arguments in (["version"], ["probe", "--json"], ["run", "--help"]):
+            done = subprocess.run(["sh", "-c", 'exec "$@" >/dev/full', "sh", EXECUTABLE, *arguments], capture_output=True, timeout=TIMEOUT)
+            self.assertEqual(done.returncode, 125, arguments)
+
+    def test_the_command_starts_with_ordinary_signals(self):
+        done = shell("grep -E '^Sig(Blk|Ign)' /proc/self/status")
+        self.assertEqual(done.stdout.split(), [b"SigBlk:", b"0" * 16, b"SigIgn:", b"0" * 16])
+
     def test_environment_user_and_directory(self):
         done = shell('echo "$GREETING"; id -u; pwd; echo "$HOME"', options=["--env", "GREETING=a=b c"])
         self.assertEqual(done.stdout, b"a=b c\n1000\n/workspace\n/workspace\n")
         self.assertEqual(shell("pwd", options=["-w", "/tmp"]).stdout, b"/tmp\n")
+        self.assertEqual(shell('echo "$A$B"', options=["-e", "A=1", "-e", "B=2", "-e", "A=3"]).stdout, b"32\n")
+        self.assertEqual(shell('echo "$HIDDEN"', env={**os.environ, "HIDDEN": "secret"}).stdout, b"\n")
         if os.getuid() == 0:
             self.assertEqual(shell("id -u; touch /workspace/x && echo yes", options=["--user", "root"]).stdout[:2], b"0\n")
 
@@ -122,14 +202,96 @@ class Run(unittest.TestCase):
         self.assertEqual(done.returncode, 4)
         self.assertEqual((answer["exit_code"], answer["reason"], answer["stdout"]), (4, "exited", "hi\n"))
         self.assertEqual(base64.b64decode(answer["stderr_b64"]), b"\xff")
+        self.assertNotIn("stderr", answer)
         self.assertIn("seccomp", answer["sandbox"]["enforced"])
-        self.assertGreater(answer["total_ms"], 0)
+        self.assertTrue(answer["sandbox"]["id"])
+        self.assertRegex(answer["duration"], r"^[0-9.]+(µs|ms|s)$")
+        for name in ("spawn_ms", "exec_ms", "total_ms"):
+            self.assertGreater(answer[name], 0)
+
+    def test_json_of_failures(self):
+        for command, options, status, code in ((["true"], ["--image", "/no/such/image"], 125, "NOT_FOUND"),
+                                               (["no-such-program"], [], 127, "FILE_NOT_FOUND"), (["/etc/passwd"], [], 126, "FORBIDDEN")):
+            done = run(*command, options=["--json", *options])
+            answer = json.loads(done.stdout)
+            self.assertEqual((done.returncode, answer["exit_code"], answer["error"]["code"]), (status, status, code))
+            self.assertIn(answer["error"]["message"].encode(), done.stderr)
+        answer = json.loads(run("sleep", "20", options=["--json", "--timeout", "200ms"]).stdout)
+        self.assertEqual((answer["exit_code"], answer["reason"]), (124, "timeout"))
+
+    def test_json_collects_up_to_its_limit(self):
+        for size, status, reason in ((64 << 20, 0, "exited"), ((64 << 20) + 1, 125, "output_limit")):
+            done = shell(f"yes abcdefg | head -c {size}", options=["--json"])
+            answer = json.loads(done.stdout)
+            self.assertEqual((done.returncode, answer["exit_code"], answer["reason"]), (status, status, reason))
+            if status == 0:
+                self.assertEqual(len(answer["stdout"]), size)
+            else:
+                self.assertIn(b"64 MiB", done.stderr)
+
+    def test_timings(self):
+        done = run("true", options=["--timings"])
+        self.assertEqual((done.returncode, done.stdout), (0, b""))
+        self.assertRegex(done.stderr, rb"^stacyvm: sandbox ready after [0-9.]+ ms, command took [0-9.]+ ms, gone after [0-9.]+ ms\n$")
 
     def test_a_reader_that_goes_away_ends_the_command(self):
         child = subprocess.Popen([EXECUTABLE, "run", "--", "yes"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         child.stdout.read(10)
         child.stdout.close()
         self.assertEqual(child.wait(TIMEOUT), 128 + signal.SIGPIPE)
+        # Also one that does not care.
+        child = subprocess.Popen([EXECUTABLE, "run", "--", "sh", "-c", "trap '' PIPE; while :; do echo y; done 2>/dev/null"],
+                                 stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        child.stdout.read(10)
+        child.stdout.close()
+        self.assertEqual(child.wait(TIMEOUT), 128 + signal.SIGPIPE)
+
+    def start(self, text, *prefix):
+        """A sandbox whose command has said that it runs."""
+        child = subprocess.Popen([*prefix, EXECUTABLE, "run", "--", "sh", "-c", "echo ready; " + text], stdout=subprocess.PIPE,
+                                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL if prefix else None)
+        self.addCleanup(child.stdout.close)
+        self.assertEqual(child.stdout.readline(), b"ready\n")
+        return child
+
+    def test_a_second_signal_ends_the_sandbox(self):
+        before = leftovers()
+        child = self.start("trap '' TERM INT; while :; do sleep 0.05; done")
+        child.send_signal(signal.SIGTERM)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(child.wait(TIMEOUT), 128 + signal.SIGINT)
+        self.assertEqual([g for g in leftovers()[1] if g not in before[1]], [])
+
+    def test_a_signal_reaches_all_of_the_command(self):
+        child = self.start("sleep 1000; echo not reached")
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(child.wait(TIMEOUT), 128 + signal.SIGINT)
+        self.assertEqual(child.stdout.read(), b"")
+
+    def test_signals_are_heard_while_the_output_is_stuck(self):
+        child = subprocess.Popen([EXECUTABLE, "run", "--", "sh", "-c", "trap '' TERM; yes"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.addCleanup(child.stdout.close)
+        child.stdout.read(10)
+        time.sleep(0.3)
+        child.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.wait(TIMEOUT), 128 + signal.SIGTERM)
+
+    def test_a_signal_at_any_moment_ends_it(self):
+        for delay_ms in range(0, 40, 4):
+            child = subprocess.Popen([EXECUTABLE, "run", "--", "sleep", "1000"], stdin=subprocess.DEVNULL)
+            time.sleep(delay_ms / 1000)
+            child.send_signal(signal.SIGTERM)
+            # Before main() it is the kernel that ends us; otherwise we say so.
+            self.assertIn(child.wait(TIMEOUT), (-signal.SIGTERM, 128 + signal.SIGTERM), delay_ms)
+
+    def test_what_our_parent_ignores_we_ignore(self):
+        child = self.start("sleep 0.5; echo done", "nohup")
+        child.send_signal(signal.SIGHUP)
+        self.assertEqual((child.stdout.read(), child.wait(TIMEOUT)), (b"done\n", 0))
 
     def test_signals_reach_the_command_and_nothing_is_left(self):
         before = leftovers()
@@ -172,6 +334,21 @@ class Run(unittest.TestCase):
             done = subprocess.run([executable, "run", "--", "sh", "-c", "id -u; touch mine && ls; cat"], input=b"data", capture_output=True,
                                   timeout=TIMEOUT, user=NOBODY, group=NOBODY, extra_groups=[], env=environment, cwd="/")
             self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"1000\nmine\ndata", b""))
+            # A limit that nobody can enforce for it is refused, with what to do; asked for as a wish, the rest is done.
+            as_nobody = {"capture_output": True, "timeout": TIMEOUT, "user": NOBODY, "group": NOBODY, "extra_groups": [],
+                         "env": environment, "cwd": "/", "stdin": subprocess.DEVNULL}
+            rows = json.loads(subprocess.run([executable, "probe", "--json"], **as_nobody).stdout)["rows"]
+            if next(row for row in rows if row["name"] == "cgroup_memory")["ok"]:
+                print("SKIP limits of an ordinary user that cannot be enforced: here they can")
+                return
+            refused = subprocess.run([executable, "run", "--memory", "64m", "--", "true"], **as_nobody)
+            self.assertEqual(refused.returncode, 125)
+            self.assertIn(b"--best-effort", refused.stderr)
+            wish = subprocess.run([executable, "run", "--memory", "64m", "--best-effort", "--json", "--", "true"], **as_nobody)
+            self.assertEqual(wish.returncode, 0, wish.stderr)
+            sandbox = json.loads(wish.stdout)["sandbox"]
+            self.assertNotIn("memory", sandbox["enforced"])
+            self.assertTrue([entry for entry in sandbox["unenforced"] if entry.startswith("memory")], sandbox)
 
 
 class Others(unittest.TestCase):

@@ -265,7 +265,12 @@ class Run(unittest.TestCase):
         self.assertEqual([g for g in leftovers()[1] if g not in before[1]], [])
 
     def test_a_signal_reaches_all_of_the_command(self):
-        child = self.start("sleep 1000; echo not reached")
+        # The inner shell says ready: only then does the outer one wait, and no signal meets it between fork and exec (where dash loses it).
+        child = subprocess.Popen([EXECUTABLE, "run", "--", "sh", "-c", "sh -c 'echo ready; exec sleep 1000'; echo not reached"],
+                                 stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.addCleanup(child.stdout.close)
+        self.addCleanup(child.kill)
+        self.assertEqual(child.stdout.readline(), b"ready\n")
         child.send_signal(signal.SIGINT)
         self.assertEqual(child.wait(TIMEOUT), 128 + signal.SIGINT)
         self.assertEqual(child.stdout.read(), b"")

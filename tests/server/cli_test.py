@@ -37,21 +37,44 @@ def probe_rows():
     return {row["name"]: row for row in json.loads(stacyvm("probe", "--json").stdout)["rows"]}
 
 
-def leftovers():
-    """What sandboxes of this machine leave in sight: processes and control groups."""
-    processes = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                text = file.read()
-            if text.startswith(b"stacyvm-"):
-                processes.append(pid)
-        except OSError:
-            pass
-    groups = []
-    for directory, names, _ in os.walk("/sys/fs/cgroup"):
-        groups += [os.path.join(directory, name) for name in names if name.startswith("stacyvm-")]
-    return sorted(processes), sorted(groups)
+def started(pid):
+    """When a process started: with its id, a name that is never used again. None: it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
+
+
+def descendants(pid):
+    found = {}
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+                for child in map(int, file.read().split()):
+                    found[child] = started(child)
+                    found.update(descendants(child))
+    except OSError:
+        pass  # it ended while we looked
+    return found
+
+
+class Traces:
+    """The processes and control groups of one running stacyvm: of this one only, for other tests run beside us."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.processes = descendants(pid)
+
+    def groups(self):
+        """A group carries the process id of its owner at its end."""
+        found = []
+        for directory, names, _ in os.walk("/sys/fs/cgroup"):
+            found += [os.path.join(directory, name) for name in names if name.startswith("stacyvm-") and name.endswith(f"-{self.pid}")]
+        return found
+
+    def left(self):
+        return self.groups() + [pid for pid, start in self.processes.items() if start is not None and started(pid) == start]
 
 
 class Run(unittest.TestCase):
@@ -251,21 +274,30 @@ class Run(unittest.TestCase):
         child = subprocess.Popen([*prefix, EXECUTABLE, "run", "--", "sh", "-c", "echo ready; " + text], stdout=subprocess.PIPE,
                                  stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL if prefix else None)
         self.addCleanup(child.stdout.close)
+        self.addCleanup(child.kill)
         self.assertEqual(child.stdout.readline(), b"ready\n")
         return child
 
+    def traces_of(self, child):
+        traces = Traces(child.pid)
+        self.assertGreaterEqual(len(traces.processes), 3, "launcher, agent and command are not to be seen")
+        if probe_rows()["cgroup_memory"]["ok"]:
+            self.assertTrue(traces.groups(), "its control groups are not to be seen")
+        return traces
+
     def test_a_second_signal_ends_the_sandbox(self):
-        before = leftovers()
-        child = self.start("trap '' TERM INT; while :; do sleep 0.05; done")
+        child = self.start("trap '' TERM INT; echo trapped; while :; do sleep 0.05; done")
+        self.assertEqual(child.stdout.readline(), b"trapped\n")
+        traces = self.traces_of(child)
         child.send_signal(signal.SIGTERM)
         with self.assertRaises(subprocess.TimeoutExpired):
             child.wait(0.5)
         child.send_signal(signal.SIGINT)
         self.assertEqual(child.wait(TIMEOUT), 128 + signal.SIGINT)
-        self.assertEqual([g for g in leftovers()[1] if g not in before[1]], [])
+        self.assertEqual(traces.left(), [])
 
     def test_a_signal_reaches_all_of_the_command(self):
-        # The inner shell says ready: only then does the outer one wait, and no signal meets it between fork and exec (where dash loses it).
+        # The inner shell says ready: by then the outer one waits. Between fork and exec, dash catches SIGINT and forgets it.
         child = subprocess.Popen([EXECUTABLE, "run", "--", "sh", "-c", "sh -c 'echo ready; exec sleep 1000'; echo not reached"],
                                  stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         self.addCleanup(child.stdout.close)
@@ -276,7 +308,7 @@ class Run(unittest.TestCase):
         self.assertEqual(child.stdout.read(), b"")
 
     def test_signals_are_heard_while_the_output_is_stuck(self):
-        child = subprocess.Popen([EXECUTABLE, "run", "--", "sh", "-c", "trap '' TERM; yes"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        child = subprocess.Popen([EXECUTABLE, "run", "--", "sh", "-c", "trap '' TERM; exec yes"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
         self.addCleanup(child.stdout.close)
         child.stdout.read(10)
         time.sleep(0.3)
@@ -299,29 +331,23 @@ class Run(unittest.TestCase):
         self.assertEqual((child.stdout.read(), child.wait(TIMEOUT)), (b"done\n", 0))
 
     def test_signals_reach_the_command_and_nothing_is_left(self):
-        before = leftovers()
-        child = subprocess.Popen([EXECUTABLE, "run", "--", "sh", "-c", "trap 'echo caught; exit 7' TERM; echo ready; while :; do sleep 0.05; done"],
-                                 stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-        self.assertEqual(child.stdout.readline(), b"ready\n")
+        child = self.start("trap 'echo caught; exit 7' TERM; echo trapped; while :; do sleep 0.05; done")
+        self.assertEqual(child.stdout.readline(), b"trapped\n")
+        traces = self.traces_of(child)
         child.send_signal(signal.SIGTERM)
-        output, _ = child.communicate(timeout=TIMEOUT)
-        self.assertEqual((child.returncode, output), (7, b"caught\n"))
-        self.assertEqual([g for g in leftovers()[1] if g not in before[1]], [])
+        self.assertEqual((child.wait(TIMEOUT), child.stdout.read()), (7, b"caught\n"))
+        self.assertEqual(traces.left(), [])
 
     def test_killed_it_leaves_nothing(self):
-        child = subprocess.Popen([EXECUTABLE, "run", "--", "sh", "-c", "echo ready; sleep 1000"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-        self.assertEqual(child.stdout.readline(), b"ready\n")
-        before = leftovers()
+        child = self.start("sleep 1000")
+        traces = self.traces_of(child)
         child.kill()
         child.wait(TIMEOUT)
-        child.stdout.close()
         # The launcher notices by a descriptor of the process and ends all; no one else removes anything here.
         deadline = time.monotonic() + 10
-        own = f"-{child.pid}"
-        while time.monotonic() < deadline and [g for g in leftovers()[1] if g.endswith(own) or own + "/" in g]:
+        while time.monotonic() < deadline and traces.left():
             time.sleep(0.02)
-        self.assertEqual([g for g in leftovers()[1] if g.endswith(own) or own + "/" in g], [])
-        self.assertLess(len(leftovers()[0]), len(before[0]) + 1)
+        self.assertEqual(traces.left(), [])
 
     def test_as_an_ordinary_user(self):
         if os.getuid() != 0:

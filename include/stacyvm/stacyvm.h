@@ -155,7 +155,7 @@ typedef struct stacyvm_spawn_options {
   const char *image;     /**< NULL: the default. "host" (the host's /usr, read-only), a root file system's directory or tar. */
   const char *provider;  /**< NULL: the default. Otherwise a back end's name, such as "native". */
   const char *profile;   /**< NULL: "default". "debug" allows ptrace, "build" allows package installs. Fixed at spawn. */
-  const char *user;      /**< NULL: the default, "user" (uid 1000). "root", a number, or a name in the image's /etc/passwd. */
+  const char *user;      /**< NULL: the default, "user" (uid 1000). "root", "nobody", "UID" or "UID:GID" up to 65534. */
   const char *network;   /**< NULL: the default. "none": loopback only. */
   const char *owner;     /**< A label for listings; never an authority. */
   uint64_t memory_bytes; /**< 0: 1,024 MiB, best effort. A value written here is enforced or the spawn fails. */

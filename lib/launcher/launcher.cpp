@@ -108,7 +108,6 @@ class Launcher {
     online.swap_error = support.swap_error;
     online.cpu_error = support.cpu_error;
     online.pids_error = support.pids_error;
-    pids_by_cgroup_ = support.version != 0 && support.pids_error == 0;
     groups_left_ = rootless_ && ::getgroups(0, nullptr) > 0;
     if (const int error = namespaces_.enter(rootless_, layout_)) return failed(Step::mount_private, error);
     // Not rootless: there the kernel would give the id maps of undumpable children to root, and they could not be written. Commands that
@@ -293,9 +292,9 @@ class Launcher {
     }
     // The kernel charges what a user namespace uses (inotify instances, namespaces ...) to the user who made it too: not to the host's root,
     // whose own would run out, but to an id of the sandbox's range.
-    if (!rootless_)
-      if (const int error = set_effective_id(plan.spawn->id_base)) return {Step::clone, error};
-    const long child = isolation::syscall_result(isolation::kSysClone3, &arguments, sizeof arguments);
+    const int switched = rootless_ ? 0 : set_effective_id(plan.spawn->id_base);
+    // A failure goes the same way as one of clone3: this process must leave the sandbox's group, whose removal kills what is inside.
+    const long child = switched ? switched : isolation::syscall_result(isolation::kSysClone3, &arguments, sizeof arguments);
     if (child == 0) {
       go_write.reset();
       life_write_.reset();  // or this child would keep its siblings' life pipe open until it execs
@@ -403,7 +402,7 @@ class Launcher {
   Fd socket_, host_, agent_, epoll_;
   Fd life_read_, life_write_;  // agents hold the read end: it ends with this process
   std::string instance_;
-  bool rootless_ = false, groups_left_ = false, pids_by_cgroup_ = false, ending_ = false;
+  bool rootless_ = false, groups_left_ = false, ending_ = false;
   HostLayout layout_;
   Namespaces namespaces_;
   isolation::CgroupParent groups_;

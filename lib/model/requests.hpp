@@ -25,7 +25,7 @@ struct SpawnRequest {
   StringMap env;         // base environment of every exec
   StringMap metadata;    // labels
   std::string profile;   // "default", "debug", "build"
-  std::string user;      // default user: "user" (uid 1000), "root", a number, or a name of the image's /etc/passwd
+  std::string user;      // default user: "user" (uid 1000), "root", "nobody", "UID" or "UID:GID" up to 65534
   std::string network;   // "none"
   std::vector<Mount> mounts;
   bool best_effort = false;  // go without limits that this host cannot enforce, also those written above

@@ -17,7 +17,7 @@ enum class LaunchType : uint8_t {
   init = 1,     // host: Init, with a pidfd of the host process
   online = 2,   // launcher: Online
   spawn = 3,    // host: Spawn, with the sandbox's end of its channel
-  spawned = 4,  // launcher: Spawned, with a pidfd of the sandbox
+  spawned = 4,  // launcher: Spawned
   refused = 5,  // launcher: Refused; nothing of the sandbox is left
   kill = 6,     // host: Kill
   exited = 7,   // launcher: Exited; processes, mounts and cgroups of the sandbox are gone

@@ -74,13 +74,14 @@ class Launcher {
 
   bool receive_init() noexcept {
     protocol::LaunchMessage message;
-    Fd fds[1];
-    size_t count = 1;
+    Fd fds[2];
+    size_t count = 2;
     const long n = receive_message(socket_.get(), in_, sizeof in_, fds, &count);
-    if (n <= 0 || !protocol::decode({in_, static_cast<size_t>(n)}, message) || message.type != protocol::LaunchType::init || count != 1) return false;
+    if (n <= 0 || !protocol::decode({in_, static_cast<size_t>(n)}, message) || message.type != protocol::LaunchType::init || count == 0) return false;
     rootless_ = message.init.rootless;
     instance_ = message.init.instance;
     host_ = std::move(fds[0]);
+    held_ = std::move(fds[1]);
     return true;
   }
 
@@ -400,6 +401,7 @@ class Launcher {
   }
 
   Fd socket_, host_, agent_, epoll_;
+  Fd held_;  // the host's claims on id ranges, which last until this process ends
   Fd life_read_, life_write_;  // agents hold the read end: it ends with this process
   std::string instance_;
   bool rootless_ = false, groups_left_ = false, ending_ = false;

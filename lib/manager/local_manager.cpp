@@ -136,8 +136,18 @@ class LocalManager final : public Manager {
     const Counted counted(*this);
     store::Store::Reserve reserve;
     reserve.max_live = kMaxSandboxes;
-    reserve.ranges = provider_->wants_id_range(reserve.range_first, reserve.range_end);
-    store_->insert(record, reserve);
+    if (const auto space = provider_->id_space()) {
+      reserve.ranges = true;
+      reserve.range_first = space->first;
+      reserve.range_end = space->end;
+      reserve.claim = [this](uint32_t base) { return provider_->claim_ids(base); };
+    }
+    try {
+      store_->insert(record, reserve);
+    } catch (...) {
+      if (record.id_base != 0) provider_->release_ids(record.id_base);
+      throw;
+    }
     spawn.launch.id_base = record.id_base;
     add(record);
 
@@ -337,6 +347,8 @@ class LocalManager final : public Manager {
     record.state = next_state(from, event).value_or(State::error);
     record.destroyed_ms = system_clock().wall_ms();
     record.reason = reason;
+    // Before the row says so: from then on another spawn of ours may have the range, and claim it.
+    if (record.id_base != 0) provider_->release_ids(record.id_base);
     std::optional<Error> failure;
     try {
       store_->update(record, from);

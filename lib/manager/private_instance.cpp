@@ -2,12 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -15,32 +12,13 @@
 #include "core/error.hpp"
 #include "core/id.hpp"
 #include "isolation/cgroup.hpp"
+#include "providers/runtime_directory.hpp"
 
 namespace svm::manager {
 namespace {
 
 constexpr std::string_view kSuffix = ".lock";
 constexpr size_t kMaxSwept = 256;  // leftovers removed in one go
-
-std::string runtime_directory() {
-  const uid_t uid = ::geteuid();
-  if (uid == 0) return "/run/stacyvm";
-  // secure_getenv: a setuid host must not be led elsewhere by its caller.
-  if (const char* runtime = ::secure_getenv("XDG_RUNTIME_DIR"); runtime && runtime[0] == '/' && ::access(runtime, W_OK) == 0)
-    return std::string(runtime) + "/stacyvm";
-  return "/tmp/stacyvm-" + std::to_string(uid);
-}
-
-Fd open_runtime_directory() {
-  const std::string path = runtime_directory();
-  if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) throw errno_error(Code::io, errno, "runtime directory");
-  Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  struct stat info {};
-  if (!directory || ::fstat(directory.get(), &info) < 0) throw errno_error(Code::io, errno, "runtime directory");
-  if (info.st_uid != ::geteuid() || (info.st_mode & 077) != 0)
-    throw Error(Code::conflict, "runtime directory: somebody else's, or open to others").with("step", "runtime_directory");
-  return directory;
-}
 
 // flock would be kept by a forked child of the owner; a POSIX lock is the process's own, and ends with it. It also ends when the process
 // closes any descriptor of the file, so nothing but the owner ever opens it: sweep() passes over the ids of this process.
@@ -52,7 +30,7 @@ bool try_lock(int fd) noexcept {
 }
 }  // namespace
 
-PrivateInstance::PrivateInstance() : directory_(open_runtime_directory()) {
+PrivateInstance::PrivateInstance() : directory_(providers::open_runtime_directory()) {
   sweep();
   // The pid in the name keeps sweep() of the same process away from its own locks.
   id_ = random_id("p") + "-" + std::to_string(::getpid());

@@ -7,8 +7,7 @@
 namespace svm::manager {
 
 /// Makes `<runtime>/<id>.lock` and holds a lock on it. Making one also removes, for every id whose lock is free, its control groups and its
-/// file. <runtime> is per user: /run/stacyvm for root, else $XDG_RUNTIME_DIR/stacyvm or /tmp/stacyvm-<uid>; mode 0700, and refused when somebody
-/// else owns it. The lock is the process's: a forked child does not keep it.
+/// file. <runtime> is per user: see providers/runtime_directory.hpp. The lock is the process's: a forked child does not keep it.
 class PrivateInstance {
  public:
   PrivateInstance();

@@ -13,6 +13,9 @@ enum class State : uint8_t { creating, running, destroying, destroyed, error };
 std::string_view state_name(State state) noexcept;
 bool state_from_name(std::string_view name, State& out) noexcept;
 
+/// Host ids of one sandbox, where it has a range of its own.
+inline constexpr uint32_t kIdsPerRange = 65'536;
+
 /// One sandbox as stored. Rows are kept after destroy until retention takes them.
 struct SandboxRecord {
   std::string id;

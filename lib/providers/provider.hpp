@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,8 +45,14 @@ class Provider {
  public:
   virtual ~Provider() = default;
   virtual std::string_view name() const noexcept = 0;
-  /// Whether each sandbox needs an id range of its own, and which host ids may serve.
-  virtual bool wants_id_range(uint32_t& first, uint32_t& end) const noexcept = 0;
+  /// Where each sandbox needs an id range of its own (model::kIdsPerRange ids): the host ids that may serve, [first, end).
+  struct IdSpace {
+    uint32_t first, end;
+  };
+  virtual std::optional<IdSpace> id_space() const noexcept = 0;
+  /// Takes the range from `base` on for this instance; false when anything else on this machine has it. Released when the sandbox is gone.
+  virtual bool claim_ids(uint32_t base) noexcept = 0;
+  virtual void release_ids(uint32_t base) noexcept = 0;
   /// Builds the boundary and waits until the agent answers. Throws Error naming the step (fact "step"). `on_gone` runs once, on any
   /// thread, when the sandbox ends without destroy() having been asked; it must not block.
   virtual std::shared_ptr<Session> launch(const LaunchSpec& spec, int64_t timeout_ms, std::function<void()> on_gone) = 0;

@@ -1,6 +1,7 @@
 // The only truth: what exists, durable across SIGKILL. Interface; sqlite/ implements it.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,9 +23,15 @@ class Store {
   virtual const std::string& instance_id() const noexcept = 0;
 
   /// The reservation: in one transaction checks that fewer than `max_live` sandboxes are live (Error limit, field max_sandboxes),
-  /// gives the record an id range of its own (65,536 ids, lowest free one in [range_first, range_end), 0 when `ranges` is false;
-  /// Error limit when none is free) and inserts it in state creating. Error conflict if the id exists.
-  struct Reserve { uint32_t max_live = 0; bool ranges = false; uint32_t range_first = 0, range_end = 0; };
+  /// gives the record an id range of its own (kIdsPerRange ids, lowest free one in [range_first, range_end) that `claim` grants, 0 when
+  /// `ranges` is false; Error limit when there is none) and inserts it in state creating. Error conflict if the id exists. `claim`, when
+  /// set, must not block nor throw; a range that it granted to a record that could not be inserted is in the record all the same.
+  struct Reserve {
+    uint32_t max_live = 0;
+    bool ranges = false;
+    uint32_t range_first = 0, range_end = 0;
+    std::function<bool(uint32_t base)> claim = nullptr;
+  };
   virtual void insert(model::SandboxRecord& record, const Reserve& reserve) = 0;
   /// Replaces a row whose state is `from`; false (nothing written) when it is in another state or absent. id, id_base and created_ms
   /// are fixed at insertion and keep their stored values.
@@ -38,15 +45,15 @@ class Store {
   static constexpr uint32_t kMaxPrune = 10'000;
   virtual uint32_t prune(int64_t destroyed_before_ms) = 0;
 
-  /// Appends rows in order, in one transaction; each gets the next seq. `durable`: fsync before return.
+  /// Appends rows in order, in one transaction; each gets the next seq. `durable`: on the disk before return. Error io when the disk refused
+  /// that: the rows are there, but no durable append succeeds before the store is opened again.
   virtual void append_audit(std::vector<model::AuditRow>& rows, bool durable) = 0;
   virtual std::vector<model::AuditRow> audit(int64_t after_seq, uint32_t limit) const = 0;
   /// The seq of the newest row, 0 when there is none.
   virtual int64_t last_audit_seq() const = 0;
 };
 
-/// Ids in one sandbox's range.
-inline constexpr uint32_t kIdsPerRange = 65'536;
+using model::kIdsPerRange;
 
 /// Opens or makes `<directory>/stacyvm.db` (directory 0700, files 0600; made when missing, whatever the umask). Checks integrity, applies
 /// schema/NNNN_name.sql in order, refuses a newer schema (Error conflict) and a damaged file (Error io) without changing them. A read-only

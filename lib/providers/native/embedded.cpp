@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <new>
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
@@ -53,6 +54,23 @@ int run_child(void* argument) {
   ::_exit(kExecFailed);
 }
 
+/// Its process id, or -1 with errno. Returns when the child has executed or ended.
+int clone_child(Child& child, void* stack, int& pidfd) {
+#if defined(__SANITIZE_THREAD__)
+  // ThreadSanitizer takes a child in shared memory for a second thread of a forked process. It gets a copy, and answers through `child`,
+  // which is in a shared mapping, as always.
+  (void)stack;
+  isolation::CloneArgs arguments{};
+  arguments.flags = CLONE_VFORK | CLONE_PIDFD;
+  arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  const long pid = ::syscall(isolation::kSysClone3, &arguments, sizeof arguments);
+  if (pid == 0) ::_exit(run_child(&child));
+  return static_cast<int>(pid);
+#else
+  return ::clone(run_child, static_cast<char*>(stack) + kStackBytes, CLONE_VM | CLONE_VFORK | CLONE_PIDFD, &child, &pidfd);
+#endif
+}
+
 }  // namespace
 
 std::string_view agent_bytes() noexcept { return {svm_agent_begin, static_cast<size_t>(svm_agent_end - svm_agent_begin)}; }
@@ -62,24 +80,25 @@ AgentProcess AgentProcess::start(const char* mode, int fd) {
   Fd executable;
   const std::string_view bytes = agent_bytes();
   if (const int error = sealed_memfd("stacyvm-agent", bytes.data(), bytes.size(), executable)) throw failed(-error, "agent_memfd");
-  void* stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  // The stack, which grows down, with the child's argument at its low end.
+  void* stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (stack == MAP_FAILED) throw failed(errno, "agent_stack");
-  Child child{mode, executable.get(), fd};
+  auto& child = *new (stack) Child{mode, executable.get(), fd};
   // No signal handler of the application may run in the child, which shares its memory.
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   int pidfd = -1;
-  const int pid = ::clone(run_child, static_cast<char*>(stack) + kStackBytes, CLONE_VM | CLONE_VFORK | CLONE_PIDFD, &child, &pidfd);
-  const int clone_error = errno;
+  const int pid = clone_child(child, stack, pidfd);
+  const int clone_error = errno, exec_error = child.error;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ::munmap(stack, kStackBytes);
   if (pid < 0) throw failed(clone_error, "agent_clone");
   AgentProcess process;
   process.pidfd_.reset(pidfd);
-  if (child.error != 0) {
+  if (exec_error != 0) {
     process.wait(-1);
-    throw failed(child.error, "agent_exec");
+    throw failed(exec_error, "agent_exec");
   }
   return process;
 }

@@ -18,7 +18,8 @@ constexpr int64_t kOnlineTimeoutMs = 10'000;
 constexpr int64_t kEndTimeoutMs = 8'000;
 }  // namespace
 
-LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless) : reactor_(reactor), instance_(instance) {
+LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held)
+    : reactor_(reactor), instance_(instance) {
   Fd theirs, self;
   if (const int error = make_socketpair(SOCK_SEQPACKET, socket_, theirs)) throw errno_error(Code::limit, -error, "launcher socket");
   if (const int error = open_pidfd(::getpid(), self)) throw errno_error(Code::unavailable, -error, "pidfd_open").with("step", "pidfd");
@@ -27,7 +28,7 @@ LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& ins
   protocol::Init init;
   init.instance = instance;
   init.rootless = rootless;
-  if (const int error = send(init, self.get())) throw errno_error(Code::unavailable, -error, "launcher").with("step", "launcher");
+  if (const int error = held >= 0 ? send(init, {self.get(), held}) : send(init, {self.get()})) throw errno_error(Code::unavailable, -error, "launcher").with("step", "launcher");
 
   pollfd wait{socket_.get(), POLLIN, 0};
   const int64_t end = system_clock().monotonic_ms() + kOnlineTimeoutMs;
@@ -64,12 +65,12 @@ LauncherClient::~LauncherClient() {
 }
 
 template <class Message>
-int LauncherClient::send(const Message& message, int fd) noexcept {
+int LauncherClient::send(const Message& message, std::initializer_list<int> fds) noexcept {
   std::string bytes;
   protocol::encode(bytes, message);
   if (bytes.size() > protocol::kMaxLaunchMessage) return -EMSGSIZE;
   const std::lock_guard lock(send_mutex_);
-  return send_message(socket_.get(), bytes.data(), bytes.size(), &fd, fd >= 0 ? 1 : 0);
+  return send_message(socket_.get(), bytes.data(), bytes.size(), fds.begin(), fds.size());
 }
 
 bool LauncherClient::alive() const {
@@ -88,7 +89,7 @@ void LauncherClient::spawn(const protocol::Spawn& request, const Fd& channel, Ev
     if (lost_) throw Error(Code::unavailable, "the launcher has ended").with("step", "launcher");
     sandboxes_.emplace(request.token, std::move(events));
   }
-  if (const int error = send(request, channel.get())) {
+  if (const int error = send(request, {channel.get()})) {
     const std::lock_guard lock(mutex_);
     sandboxes_.erase(request.token);
     if (error == -EMSGSIZE) throw Error(Code::limit, "the spawn request is too large").with("limit", static_cast<long long>(protocol::kMaxLaunchMessage));
@@ -98,7 +99,7 @@ void LauncherClient::spawn(const protocol::Spawn& request, const Fd& channel, Ev
 
 void LauncherClient::kill(uint64_t token) noexcept {
   // A launcher that is gone has taken its sandboxes with it.
-  (void)send(protocol::Kill{token}, -1);
+  (void)send(protocol::Kill{token}, {});
 }
 
 void LauncherClient::receive(uint32_t events) {

@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,8 +24,9 @@ class LauncherClient {
     std::function<void()> exited;  // everything of the sandbox is gone; also when the launcher is
   };
 
-  /// Starts the process and waits until it is online. Throws Error naming the step.
-  LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless);
+  /// Starts the process and waits until it is online. `held` (-1: none) is a descriptor that the launcher keeps open for as long as it lives.
+  /// Throws Error naming the step.
+  LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held);
   /// Ends the launcher and with it every sandbox; waits until it is gone and leaves no control group.
   ~LauncherClient();
 
@@ -39,7 +41,7 @@ class LauncherClient {
   void receive(uint32_t events);
   void lost();
   template <class Message>
-  int send(const Message& message, int fd) noexcept;
+  int send(const Message& message, std::initializer_list<int> fds) noexcept;
 
   channel::Reactor& reactor_;
   const std::string instance_;

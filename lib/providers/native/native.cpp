@@ -18,6 +18,7 @@
 #include "images/tar_reader.hpp"
 #include "images/unpack.hpp"
 #include "providers/native/agent_tree_writer.hpp"
+#include "providers/native/id_ranges.hpp"
 #include "providers/native/identity.hpp"
 #include "providers/native/launcher_client.hpp"
 
@@ -26,7 +27,6 @@ namespace {
 
 constexpr uint64_t kBytesPerInode = 4096;   // one inode for each page of disk, within these
 constexpr uint64_t kMinInodes = 1024, kMaxInodes = 4'000'000;
-constexpr uint32_t kIdsPerRange = 65'536;
 constexpr int kChannelBuffer = 1024 * 1024; // bytes; the kernel may give less
 constexpr char kPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -122,19 +122,23 @@ protocol::Profile protocol_profile(std::string_view name) {
 class Native final : public Provider {
  public:
   Native(channel::Reactor& reactor, const std::string& instance)
-      : reactor_(reactor), instance_(instance), rootless_(!can_use_id_ranges()), launcher_(start()) {
-    // Instances do not know of one another's ranges: each looks from a place of its own, so that they meet as good as never.
+      : reactor_(reactor), instance_(instance), rootless_(!can_use_id_ranges()),
+        ranges_(rootless_ ? nullptr : std::make_unique<IdRanges>()), launcher_(start()) {
+    // Each instance looks from a place of its own, so that it seldom finds a range claimed by another.
     uint32_t random = 0;
     random_bytes(&random, sizeof random);
-    first_id_ = kFirstHostId + random % ((kEndHostId - kFirstHostId) / kIdsPerRange / 2) * kIdsPerRange;
+    first_id_ = kFirstHostId + random % ((kEndHostId - kFirstHostId) / model::kIdsPerRange / 2) * model::kIdsPerRange;
   }
 
   std::string_view name() const noexcept override { return "native"; }
 
-  bool wants_id_range(uint32_t& first, uint32_t& end) const noexcept override {
-    first = first_id_;
-    end = kEndHostId;
-    return !rootless_;
+  std::optional<IdSpace> id_space() const noexcept override {
+    if (!ranges_) return std::nullopt;
+    return IdSpace{first_id_, kEndHostId};
+  }
+  bool claim_ids(uint32_t base) noexcept override { return ranges_ && ranges_->claim(base); }
+  void release_ids(uint32_t base) noexcept override {
+    if (ranges_) ranges_->release(base);
   }
 
   std::shared_ptr<Session> launch(const LaunchSpec& spec, int64_t timeout_ms, std::function<void()> on_gone) override {
@@ -196,7 +200,7 @@ class Native final : public Provider {
   }
 
  private:
-  std::shared_ptr<LauncherClient> start() { return std::make_shared<LauncherClient>(reactor_, instance_, rootless_); }
+  std::shared_ptr<LauncherClient> start() { return std::make_shared<LauncherClient>(reactor_, instance_, rootless_, ranges_ ? ranges_->file() : -1); }
 
   /// The launcher, started anew when the last one was killed.
   std::shared_ptr<LauncherClient> launcher() {
@@ -295,6 +299,7 @@ class Native final : public Provider {
     note(protocol::kEnforcedPids, online.pids_error, "pids");
     if (!(bits & protocol::kEnforcedLandlock)) out.emplace_back("landlock: not in this kernel");
     if (!(bits & protocol::kEnforcedGroupsDropped)) out.emplace_back("groups_dropped: supplementary groups of the user remain");
+    if (ranges_ && !ranges_->problem().empty()) out.emplace_back("id_range: other instances do not see it: " + ranges_->problem());
     if (rootless_) out.emplace_back("id_range: one id is mapped, so commands share the agent's and run as the default user only");
   }
 
@@ -315,6 +320,7 @@ class Native final : public Provider {
   channel::Reactor& reactor_;
   const std::string instance_;
   const bool rootless_;
+  const std::unique_ptr<IdRanges> ranges_;  // none when rootless
   uint32_t first_id_ = kFirstHostId;
   std::mutex mutex_;  // guards launcher_
   std::shared_ptr<LauncherClient> launcher_;

@@ -213,6 +213,45 @@ TEST_CASE("each live sandbox has the lowest free id range") {
   });
 }
 
+TEST_CASE("a range that somebody else has is passed over, and found again when it is free") {
+  with_stores([](Store& store) {
+    constexpr uint32_t kFirst = 131'072;
+    const auto range = [](uint32_t number) { return kFirst + number * kIdsPerRange; };
+    std::set<uint32_t> foreign{range(0), range(2)};
+    std::vector<uint32_t> asked;
+    const Store::Reserve reserve{100, true, kFirst, range(4), [&](uint32_t base) {
+                                   asked.push_back(base);
+                                   return !foreign.contains(base);
+                                 }};
+    SandboxRecord a = sandbox("sb-a"), b = sandbox("sb-b"), c = sandbox("sb-c");
+    store.insert(a, reserve);
+    CHECK(a.id_base == range(1));
+    store.insert(b, reserve);
+    CHECK(b.id_base == range(3));
+    CHECK(asked == std::vector{range(0), range(1), range(2), range(3)});  // what its own rows have is not asked for
+    CHECK(code_of([&] { store.insert(c, reserve); }) == Code::limit);
+    CHECK(c.id_base == 0);
+    foreign.erase(range(0));
+    store.insert(c, reserve);
+    CHECK(c.id_base == range(0));
+  });
+}
+
+TEST_CASE("an insertion that fails tells which range it had claimed") {
+  with_stores([](Store& store) {
+    std::vector<uint32_t> claimed;
+    const Store::Reserve reserve{100, true, 131'072, 131'072 + 4 * kIdsPerRange, [&](uint32_t base) {
+                                   claimed.push_back(base);
+                                   return true;
+                                 }};
+    SandboxRecord a = sandbox("sb-a"), again = sandbox("sb-a");
+    store.insert(a, reserve);
+    CHECK(code_of([&] { store.insert(again, reserve); }) == Code::conflict);
+    REQUIRE(claimed.size() == 2);
+    CHECK(again.id_base == claimed[1]);
+  });
+}
+
 TEST_CASE("id ranges do not overlap when the configured space moves") {
   with_stores([](Store& store) {
     SandboxRecord a = sandbox("sb-a"), b = sandbox("sb-b"), c = sandbox("sb-c"), d = sandbox("sb-d");
@@ -339,7 +378,7 @@ TEST_CASE("prune takes at most its limit in one call") {
 
 TEST_CASE("what was counted in memory is found again after a reopen") {
   const Directory directory;
-  constexpr Store::Reserve kReserve{3, true, 100'000, 100'000 + 8 * kIdsPerRange};
+  const Store::Reserve kReserve{3, true, 100'000, 100'000 + 8 * kIdsPerRange};
   SandboxRecord a = sandbox("sb-a"), b = sandbox("sb-b"), c = sandbox("sb-c"), d = sandbox("sb-d");
   std::string instance;
   {

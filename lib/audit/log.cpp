@@ -144,7 +144,10 @@ class GroupLog final : public Log {
     std::string failure;
     try {
       // Callers have these numbers already: a row of somebody else between them would make the log a lie.
-      if (store_.last_audit_seq() != first - 1) throw Error(Code::io, "another writer appends to the same log");
+      // So would a second copy of rows that are there but could not be synced.
+      if (store_.last_audit_seq() != first - 1) {
+        throw Error(Code::io, failure_.empty() ? "another writer appends to the same log" : failure_);
+      }
       store_.append_audit(group_, true);
     } catch (const std::exception& error) {
       failure = error.what();
@@ -161,6 +164,7 @@ class GroupLog final : public Log {
       written_seq_ = last;
       retry_ms_ = kIntervalMs;
       group_.clear();
+      failure_.clear();
     }
     progress_.notify_all();
   }

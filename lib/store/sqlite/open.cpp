@@ -163,13 +163,18 @@ Opened open_database(const std::string& path, bool read_only, std::span<const Sc
   tighten(directory);
   // Lifecycle rows describe kernel objects (processes, cgroups, mounts) that a power failure ends anyway, so a commit need not be on
   // the disk before it is acknowledged: NORMAL survives SIGKILL, because the log's pages are with the kernel, and after a power
-  // failure the database is consistent but may lack the last commits. Audit rows that must be durable ask for FULL.
+  // failure the database is consistent but may lack the last commits. Audit rows that must be durable sync the log afterwards.
   if (writer.pragma_text("journal_mode=WAL") != "wal") {
     throw Error(Code::io, "store: the file system does not support a write-ahead log");
   }
   writer.exec("PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=16777216");
   migrate(writer, steps);
   writer.trust();
+  // SQLite's locks are on the other two files, so that closing this descriptor drops none. It stays the same file for as long as a
+  // connection is open; its name must be as durable as its content.
+  opened.log.reset(openat(directory.get(), kLog, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!opened.log) throw errno_error(Code::io, errno, "store: the write-ahead log");
+  if (fsync(directory.get()) != 0) throw errno_error(Code::io, errno, "store: sync");
   return opened;
 }
 

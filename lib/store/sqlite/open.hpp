@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "core/fd.hpp"
 #include "store/sqlite/connection.hpp"
 #include "store/sqlite/schema.hpp"
 
@@ -18,6 +19,7 @@ struct Opened {
   std::unique_ptr<Connection> connection;  // the writer, or the first reader of a read-only store
   std::string reader_name;                 // for further readers
   int reader_flags = 0;
+  Fd log;                                  // the write-ahead log of the writer
 };
 
 /// See open_sqlite. `steps` is schema_steps() but in tests.

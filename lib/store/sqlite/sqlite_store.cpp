@@ -1,6 +1,10 @@
 // The Store on SQLite. One connection writes, under a mutex, and alone checkpoints: SQLite before 3.51.3 can lose pages when one
 // connection checkpoints while another resets the write-ahead log.
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <mutex>
 #include <type_traits>
 
@@ -47,30 +51,12 @@ bool is_full(const Error& error) {
                      [&](const auto& fact) { return fact.first == "sqlite" && fact.second == full; });
 }
 
-/// The commit inside waits for the disk, with everything committed before.
-class FullSync {
- public:
-  FullSync(Connection& connection, bool on) : connection_(connection), on_(on) {
-    if (on_) connection_.exec("PRAGMA synchronous=FULL");
-  }
-  ~FullSync() {
-    // Cannot fail for lack of anything but memory, and then the next commits are only slower.
-    if (on_) sqlite3_exec(connection_.get(), "PRAGMA synchronous=NORMAL", nullptr, nullptr, nullptr);
-  }
-  FullSync(const FullSync&) = delete;
-  FullSync& operator=(const FullSync&) = delete;
-
- private:
-  Connection& connection_;
-  bool on_;
-};
-
 class SqliteStore final : public Store {
  public:
   explicit SqliteStore(std::unique_ptr<Connection> memory) : writer_(std::move(memory)) { load(*writer_); }
 
   SqliteStore(Opened opened, bool read_only)
-      : pool_(std::make_unique<ReaderPool>(std::move(opened.reader_name), opened.reader_flags)) {
+      : pool_(std::make_unique<ReaderPool>(std::move(opened.reader_name), opened.reader_flags)), log_(std::move(opened.log)) {
     load(*opened.connection);
     if (read_only) pool_->add(std::move(opened.connection));
     else writer_ = std::move(opened.connection);
@@ -88,7 +74,7 @@ class SqliteStore final : public Store {
             .with("field", "max_sandboxes").with("limit", static_cast<long long>(reserve.max_live));
       }
       Transaction transaction(connection);
-      row.id_base = reserve.ranges ? lowest_free_range(connection, reserve) : 0;
+      row.id_base = record.id_base = reserve.ranges ? free_range(connection, reserve) : 0;
       const Use insert = connection.prepared(kInsert);
       bind_sandbox(*insert, row, blobs);
       insert->step();
@@ -98,7 +84,6 @@ class SqliteStore final : public Store {
       if (row.id_base != 0) taken_below_ = row.id_base + kIdsPerRange;
     });
     record.state = row.state;
-    record.id_base = row.id_base;
   }
 
   bool update(const model::SandboxRecord& record, model::State from) override {
@@ -178,8 +163,8 @@ class SqliteStore final : public Store {
 
   void append_audit(std::vector<model::AuditRow>& rows, bool durable) override {
     if (rows.empty()) return;
+    if (durable && sync_failed_) throw not_synced();
     write([&](Connection& connection) {
-      const FullSync full(connection, durable);
       Transaction transaction(connection);
       int64_t seq = last_audit_seq_;
       for (const model::AuditRow& row : rows) {
@@ -190,6 +175,14 @@ class SqliteStore final : public Store {
       transaction.commit();
       for (model::AuditRow& row : rows) row.seq = ++last_audit_seq_;
     });
+    // What synchronous=FULL would do within the commit, done here without the writer's mutex: no spawn waits for the disk because an
+    // audit row does. Should the log have been written back and begun anew meanwhile, that has synced both files.
+    if (durable && log_ && ::fdatasync(log_.get()) != 0) {
+      // The kernel reports a failed write once and then takes the pages for clean: to ask again would be answered with a lie.
+      sync_error_ = errno;
+      sync_failed_ = true;
+      throw not_synced();
+    }
   }
 
   std::vector<model::AuditRow> audit(int64_t after_seq, uint32_t limit) const override {
@@ -211,6 +204,10 @@ class SqliteStore final : public Store {
   }
 
  private:
+  Error not_synced() const {
+    return errno_error(Code::io, sync_error_, "store: the disk did not take the audit rows; open the state directory again");
+  }
+
   static uint32_t count_live(Connection& connection) {
     const Use count = connection.prepared(kCountLive);
     count->step();
@@ -227,25 +224,38 @@ class SqliteStore final : public Store {
     live_ = count_live(connection);
   }
 
-  /// Everything in [range_first, taken_below_) is taken, so that with n live sandboxes the search does not pass all n of them.
-  uint32_t lowest_free_range(Connection& connection, const Reserve& reserve) {
+  uint32_t free_range(Connection& connection, const Reserve& reserve) {
+    // Everything in [range_first, taken_below_) is taken, so that with n live sandboxes the search does not pass all n of them.
     if (reserve.range_first != searched_first_) {
       searched_first_ = reserve.range_first;
       taken_below_ = reserve.range_first;
     }
-    uint64_t candidate = std::max<uint64_t>(reserve.range_first, taken_below_);
+    const uint64_t start = std::max<uint64_t>(reserve.range_first, taken_below_);
+    uint32_t base = lowest_free_range(connection, reserve, start);
+    // What somebody else had claimed below may be free again.
+    if (base == 0 && reserve.claim && start > reserve.range_first) base = lowest_free_range(connection, reserve, reserve.range_first);
+    if (base == 0) throw Error(Code::limit, "every host id range is taken").with("field", "id_ranges");
+    return base;
+  }
+
+  /// From `candidate` on; 0 when there is none.
+  static uint32_t lowest_free_range(Connection& connection, const Reserve& reserve, uint64_t candidate) {
     const Use taken = connection.prepared(kRanges);
     // Also one that begins below the candidate and reaches into it: another range_first may have been in use before.
     taken->bind(static_cast<int64_t>(candidate) - kIdsPerRange);
-    while (taken->step()) {
-      const auto base = static_cast<uint64_t>(taken->integer());
-      if (base >= candidate + kIdsPerRange) break;
-      candidate = std::max(candidate, base + kIdsPerRange);
+    const auto next_taken = [&] { return taken->step() ? static_cast<uint64_t>(taken->integer()) : UINT64_MAX; };
+    uint64_t base = next_taken();
+    while (candidate + kIdsPerRange <= reserve.range_end) {
+      if (base < candidate + kIdsPerRange) {
+        candidate = std::max(candidate, base + kIdsPerRange);
+        base = next_taken();
+      } else if (!reserve.claim || reserve.claim(static_cast<uint32_t>(candidate))) {
+        return static_cast<uint32_t>(candidate);
+      } else {
+        candidate += kIdsPerRange;
+      }
     }
-    if (candidate + kIdsPerRange > reserve.range_end) {
-      throw Error(Code::limit, "every host id range is taken").with("field", "id_ranges");
-    }
-    return static_cast<uint32_t>(candidate);
+    return 0;
   }
 
   template <class Function>
@@ -277,6 +287,9 @@ class SqliteStore final : public Store {
   mutable std::mutex mutex_;             // the writer and what follows
   std::unique_ptr<Connection> writer_;   // none when read-only
   std::unique_ptr<ReaderPool> pool_;     // none in memory; closed before the writer, whose close checkpoints
+  const Fd log_;                         // the write-ahead log, to sync; none in memory or read-only
+  std::atomic<int> sync_error_ = 0;
+  std::atomic<bool> sync_failed_ = false;
   // What the rows say, kept because this is their only writer: counting them on every spawn would grow with their number.
   uint32_t live_ = 0;
   int64_t last_audit_seq_ = 0;

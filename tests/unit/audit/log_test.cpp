@@ -43,6 +43,7 @@ class FakeStore final : public store::Store {
       row.seq = ++last_;
       rows_.push_back(row);
     }
+    if (unsyncable) throw Error(Code::io, "disk lost");
     ++commits;
   }
   std::vector<AuditRow> audit(int64_t after, uint32_t) const override {
@@ -66,7 +67,7 @@ class FakeStore final : public store::Store {
     opened_.notify_all();
   }
 
-  std::atomic<bool> failing{false}, all_durable{true};
+  std::atomic<bool> unsyncable{false}, failing{false}, all_durable{true};
   std::atomic<int> attempts{0}, commits{0};
 
  private:
@@ -264,6 +265,25 @@ TEST_CASE("a row of somebody else makes the log refuse, not lie") {
   store.append_audit(foreign, true);
   CHECK(code_of([&] { log->append(row()); }) == Code::io);
   CHECK(store.last_audit_seq() == 2);
+}
+
+TEST_CASE("rows that could not be synced are not written twice, and no later row is taken") {
+  FakeStore store;
+  const auto log = Log::create(store, Durability::strict);
+  store.unsyncable = true;
+  CHECK(code_of([&] { log->append(row()); }) == Code::io);
+  store.unsyncable = false;  // the disk says that it is well again: what it lost is lost
+  for (int i = 0; i < 3; ++i) {
+    std::string message;
+    try {
+      log->append(row());
+      FAIL("taken");
+    } catch (const Error& error) {
+      message = error.message();
+    }
+    CHECK(message.find("disk lost") != std::string::npos);
+  }
+  CHECK(store.last_audit_seq() == 1);
 }
 
 TEST_CASE("append waits for room at the bound and not one row before") {

@@ -48,6 +48,16 @@ int make_group(int parent, const char* name, Fd& out) noexcept {
   return open_directory(parent, name, out);
 }
 
+/// A sandbox's groups when nothing is left in them, which is the rule. False: they need more than that.
+bool remove_empty(int parent, const char* name) noexcept {
+  for (const char* level : {kCommandLevel, kAgentLevel}) {
+    char path[2 * kMaxCgroupName];
+    std::snprintf(path, sizeof path, "%s/%s", name, level);
+    if (::unlinkat(parent, path, AT_REMOVEDIR) < 0 && errno != ENOENT) return false;
+  }
+  return ::unlinkat(parent, name, AT_REMOVEDIR) == 0;
+}
+
 /// A child born in the agent's level moves itself to the commands' level, as every command will.
 int try_entering_v2(const Cgroup& group) noexcept {
   CloneArgs args{};
@@ -148,7 +158,8 @@ int Cgroup::remove() noexcept {
   int result = 0;
   for (size_t i = 0; i < parent_->slot_count_; ++i) {
     if ((made_ & 1u << i) == 0) continue;
-    const int error = remove_tree(parent_->slots_[i].directory.get(), name_, true);
+    const int directory = parent_->slots_[i].directory.get();
+    const int error = remove_empty(directory, name_) ? 0 : remove_tree(directory, name_, true);
     if (error == 0) made_ = static_cast<uint8_t>(made_ & ~(1u << i));
     if (error != 0 && result == 0) result = error;
   }
@@ -261,7 +272,7 @@ void CgroupParent::try_limits() noexcept {
   }
 }
 
-int CgroupParent::make_v1(size_t slot_number, const char* name, const CgroupLimits& limits, LimitErrors& errors, Cgroup& out) noexcept {
+int CgroupParent::make_v1(size_t slot_number, const char* name, Cgroup& out) noexcept {
   const Slot& slot = slots_[slot_number];
   Fd group, commands, tasks, oom;
   if (const int error = make_group(slot.directory.get(), name, group)) return error;
@@ -275,16 +286,51 @@ int CgroupParent::make_v1(size_t slot_number, const char* name, const CgroupLimi
     (void)remove_tree(slot.directory.get(), name, false);
     return error;
   }
+  out.command_fds_[out.command_fd_count_++] = std::move(tasks);
+  if (oom) out.oom_ = std::move(oom);
+  out.made_ = static_cast<uint8_t>(out.made_ | 1u << slot_number);
+  return 0;
+}
+
+/// As make_v1, with what prepare() made. -ENOENT when there is nothing.
+int CgroupParent::rename_v1(size_t slot_number, const char* name, Cgroup& out) noexcept {
+  Cgroup& next = next_[slot_number];
+  const int directory = slots_[slot_number].directory.get();
+  if (next.made_ == 0) return -ENOENT;
+  if (::renameat(directory, next.name_, directory, name) < 0) return -errno;
+  out.command_fds_[out.command_fd_count_++] = std::move(next.command_fds_[0]);
+  if (next.oom_) out.oom_ = std::move(next.oom_);
+  out.made_ = static_cast<uint8_t>(out.made_ | next.made_);
+  next = Cgroup{};
+  return 0;
+}
+
+int CgroupParent::limit_v1(size_t slot_number, const char* name, const CgroupLimits& limits, LimitErrors& errors) noexcept {
+  const Slot& slot = slots_[slot_number];
+  Fd group, commands;
+  if (const int error = open_directory(slot.directory.get(), name, group)) return error;
+  if (const int error = open_directory(group.get(), kCommandLevel, commands)) return error;
   apply_limits_v1(commands.get(), slot.controllers, limits, errors);
   if ((slot.controllers & kMemory) != 0 && limits.memory != 0 && limits.headroom != 0 && errors.memory == 0) {
     LimitErrors whole;
     apply_limits_v1(group.get(), kMemory, {limits.memory + limits.headroom, 0, 0, 0}, whole);
     errors.memory = whole.memory;
   }
-  out.command_fds_[out.command_fd_count_++] = std::move(tasks);
-  if (oom) out.oom_ = std::move(oom);
-  out.made_ = static_cast<uint8_t>(out.made_ | 1u << slot_number);
   return 0;
+}
+
+int CgroupParent::prepare() noexcept {
+  if (version_ != 1) return 0;
+  int result = 0;
+  for (size_t i = 0; i < slot_count_; ++i) {
+    Cgroup& next = next_[i];
+    if (next.made_ != 0) continue;
+    // No sandbox is called so: their ids have no dot. A launcher that was killed may have left one, to be removed with the rest.
+    std::snprintf(next.name_, sizeof next.name_, "next.%d", ::getpid());
+    const int error = make_v1(i, next.name_, next);
+    if (error != 0 && result == 0) result = error;
+  }
+  return result;
 }
 
 int CgroupParent::make_v2(const char* name, const CgroupLimits& limits, LimitErrors& errors, Cgroup& out) noexcept {
@@ -324,7 +370,18 @@ int CgroupParent::create(const char* name, const CgroupLimits& limits, Cgroup& o
   LimitErrors errors;
   int first_error = 0;
   for (size_t i = 0; i < slot_count_; ++i) {
-    const int error = version_ == 1 ? make_v1(i, name, limits, errors, out) : make_v2(name, limits, errors, out);
+    int error = 0;
+    if (version_ == 1) {
+      if (rename_v1(i, name, out) != 0) error = make_v1(i, name, out);
+      if (error == 0 && (error = limit_v1(i, name, limits, errors)) != 0) {
+        (void)remove_tree(slots_[i].directory.get(), name, false);
+        out.made_ = static_cast<uint8_t>(out.made_ & ~(1u << i));
+        out.command_fds_[--out.command_fd_count_].reset();
+        if ((slots_[i].controllers & kMemory) != 0) out.oom_.reset();
+      }
+    } else {
+      error = make_v2(name, limits, errors, out);
+    }
     if (error == 0) continue;
     if (first_error == 0) first_error = error;
     if (error == -EEXIST) {
@@ -359,6 +416,7 @@ int CgroupParent::create(const char* name, const CgroupLimits& limits, Cgroup& o
 
 void CgroupParent::close() noexcept {
   for (size_t i = 0; i < slot_count_; ++i) {
+    next_[i] = Cgroup{};
     (void)remove_tree(slots_[i].base.get(), name_, false);  // groups with processes stay for remove_stale_cgroups
     slots_[i] = Slot{};
   }

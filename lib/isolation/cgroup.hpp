@@ -81,6 +81,9 @@ class CgroupParent {
   /// Makes a sandbox's groups. A limit that fails is recorded in out.*_error and the rest goes on; -errno (and nothing is left) when no
   /// group could be made or -EEXIST when the name is taken.
   int create(const char* name, const CgroupLimits& limits, Cgroup& out) noexcept;
+  /// Makes the groups of the next create() ahead of time, under a name that it then changes; v1 only, for v2 cannot rename groups, and has
+  /// a third as many to make. 0 also when they are there already; a failure costs create() the time and nothing else.
+  int prepare() noexcept;
   /// Removes the parent and every group below it whose processes are gone. Kills nothing.
   void close() noexcept;
 
@@ -90,7 +93,9 @@ class CgroupParent {
   void open_v2(const CgroupTexts& texts) noexcept;
   void try_limits() noexcept;
   int32_t* support_error(unsigned bit) noexcept;
-  int make_v1(size_t slot, const char* name, const CgroupLimits& limits, LimitErrors& errors, Cgroup& out) noexcept;
+  int make_v1(size_t slot, const char* name, Cgroup& out) noexcept;
+  int rename_v1(size_t slot, const char* name, Cgroup& out) noexcept;
+  int limit_v1(size_t slot, const char* name, const CgroupLimits& limits, LimitErrors& errors) noexcept;
   int make_v2(const char* name, const CgroupLimits& limits, LimitErrors& errors, Cgroup& out) noexcept;
 
   // One slot per hierarchy: v1 up to three (controllers mounted together share one), v2 one.
@@ -105,6 +110,7 @@ class CgroupParent {
   uint8_t version_ = 0;
   char name_[kMaxCgroupName + 1] = {};
   CgroupSupport support_;
+  Cgroup next_[kMaxHierarchies];  // by slot, each with that slot's groups only; made_ is 0 where there are none
 };
 
 /// Removes every `stacyvm-<instance>` this process can see, killing what runs inside: what a SIGKILLed owner left behind.

@@ -1,11 +1,9 @@
 // The ordered list of containment steps. One rule for this whole file: between clone and exec no allocation, no locks, no logging.
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <net/if.h>
+#include <poll.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -101,7 +99,6 @@ class Containment {
     step(Step::user_mount, &Containment::show_user_mounts);
     step(Step::pivot_root, &Containment::change_root);
     step(Step::hostname, &Containment::name_host);
-    step(Step::loopback, &Containment::raise_loopback);
     step(Step::keyring, &Containment::leave_keyring);
     step(Step::rlimits, &Containment::limit_resources);
     step(Step::keep_caps, &Containment::become_agent_user);
@@ -132,10 +129,12 @@ class Containment {
   }
 
   int wait_for_ids() noexcept {
-    char byte;
-    const long n = read_all(plan_.go, &byte, 1);
-    if (n < 0) return static_cast<int>(n);
-    if (n == 0) ::_exit(kStepFailed);  // the launcher gave up, and says why itself
+    pollfd wait[] = {{plan_.go, POLLIN, 0}, {plan_.life, 0, 0}};
+    while (::poll(wait, 2, -1) < 0)
+      if (errno != EINTR) return -errno;
+    uint64_t told = kGiveUp;  // as when the launcher has ended
+    if ((wait[0].revents & POLLIN) != 0 && ::read(plan_.go, &told, sizeof told) != sizeof told) return -EIO;
+    if (told != kGo) ::_exit(kStepFailed);  // the launcher says why itself
     enforced_ |= protocol::kEnforcedUserNamespace | protocol::kEnforcedMountNamespace | protocol::kEnforcedPidNamespace |
                  protocol::kEnforcedNetNamespace | protocol::kEnforcedIpcNamespace | protocol::kEnforcedUtsNamespace;
     if (!plan_.rootless) enforced_ |= protocol::kEnforcedIdRange;
@@ -386,15 +385,6 @@ class Containment {
     const std::string& name = spawn_.hostname;
     if (!name.empty() && ::sethostname(name.data(), name.size()) < 0) return -errno;
     return ::setdomainname("(none)", 6) < 0 ? -errno : 0;
-  }
-
-  int raise_loopback() noexcept {
-    Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (!socket) return -errno;
-    ifreq request{};
-    std::strcpy(request.ifr_name, "lo");
-    request.ifr_flags = IFF_UP;
-    return ::ioctl(socket.get(), SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
   }
 
   int leave_keyring() noexcept {

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,6 +24,7 @@
 #include "isolation/lockdown.hpp"
 #include "isolation/mount.hpp"
 #include "isolation/syscalls.hpp"
+#include "launcher/network.hpp"
 #include "launcher/plan.hpp"
 #include "launcher/slim.hpp"
 
@@ -32,6 +34,7 @@ namespace {
 using protocol::Step;
 
 constexpr int64_t kRemoveRetryMs = 2;       // a control group stays busy a moment after its last process was reaped
+constexpr int64_t kQuietMs = 5;              // without a message for so long, there is time to prepare the next sandbox
 constexpr int64_t kRemoveGiveUpMs = 5'000;
 constexpr int64_t kEndingMs = 5'000;        // the host is gone: how long its sandboxes may take to go
 constexpr uint64_t kAgentHeadroom = 64ull << 20;  // bytes of the agent's own level beyond the commands' limit and the disk
@@ -129,8 +132,9 @@ class Launcher {
 
   void turn() noexcept {
     epoll_event events[64];
-    const int n = ::epoll_wait(epoll_.get(), events, 64, removing_ > 0 ? static_cast<int>(kRemoveRetryMs) : -1);
+    const int n = ::epoll_wait(epoll_.get(), events, 64, static_cast<int>(removing_ > 0 ? kRemoveRetryMs : prepared_ ? -1 : kQuietMs));
     if (n < 0 && errno != EINTR) ending_ = true;
+    if (n == 0 && removing_ == 0) prepare_next();
     for (int i = 0; i < n; ++i) {
       const uint64_t key = events[i].data.u64;
       if (key == kHostKey)
@@ -161,12 +165,21 @@ class Launcher {
       ending_ = true;
   }
 
+  /// What the next sandbox will need and takes long to make. A failure shows when that comes and it fails again.
+  void prepare_next() noexcept {
+    Step step;
+    (void)network_.prepare(step);
+    (void)groups_.prepare();
+    prepared_ = true;
+  }
+
   void refuse(uint64_t token, Step step, int error) noexcept { say(protocol::Refused{token, {step, -error}}); }
 
   void spawn(const protocol::Spawn& request, Fd channel) noexcept {
     if (sandboxes_.count(request.token)) return refuse(request.token, Step::clone, -EEXIST);
     auto sandbox = std::make_unique<Sandbox>();
     sandbox->token = request.token;
+    prepared_ = false;
     Plan plan;
     plan.host = &layout_;
     plan.spawn = &request;
@@ -180,25 +193,30 @@ class Launcher {
       abandon(*sandbox);
       return refuse(request.token, step, error);
     }
-    Fd go_read, go_write;
-    if (const int error = make_pipe(go_read, go_write)) {
+    const Fd go(::eventfd(0, EFD_CLOEXEC));
+    if (!go) {
+      const int error = -errno;
       abandon(*sandbox);
       return refuse(request.token, Step::sync, error);
     }
-    plan.go = go_read.get();
+    plan.go = go.get();
+    Step network_step{};
+    if (const int error = network_.prepare(network_step)) {
+      abandon(*sandbox);
+      return refuse(request.token, network_step, error);
+    }
     int pid = -1;
-    if (const auto [step, error] = clone(plan, go_write, *sandbox, pid); error) {
+    if (const auto [step, error] = clone(plan, *sandbox, pid); error) {
       abandon(*sandbox);
       return refuse(request.token, step, error);
     }
     if (const auto [step, error] = map_ids(request, plan, pid); error) {
-      go_write.reset();  // end of file: the child gives up
+      (void)write_all(go.get(), &kGiveUp, sizeof kGiveUp);
       ::waitpid(pid, nullptr, __WALL);
       abandon(*sandbox);
       return refuse(request.token, step, error);
     }
-    const char go = 1;
-    (void)write_all(go_write.get(), &go, 1);  // a child that died meanwhile is reaped like any other
+    (void)write_all(go.get(), &kGo, sizeof kGo);  // a child that died meanwhile is reaped like any other
     sandbox->cgroup.close_fds();
     if (!watch(sandbox->pidfd.get(), request.token)) {
       (void)signal_pidfd(sandbox->pidfd.get(), SIGKILL);
@@ -277,10 +295,10 @@ class Launcher {
     return {};
   }
 
-  Outcome clone(const Plan& plan, Fd& go_write, Sandbox& sandbox, int& pid) noexcept {
+  Outcome clone(const Plan& plan, Sandbox& sandbox, int& pid) noexcept {
     isolation::CloneArgs arguments{};
     int pidfd = -1;
-    arguments.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
+    arguments.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
     arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
     arguments.exit_signal = 0;
     if (sandbox.has_cgroup) {
@@ -297,7 +315,6 @@ class Launcher {
     // A failure goes the same way as one of clone3: this process must leave the sandbox's group, whose removal kills what is inside.
     const long child = switched ? switched : isolation::syscall_result(isolation::kSysClone3, &arguments, sizeof arguments);
     if (child == 0) {
-      go_write.reset();
       life_write_.reset();  // or this child would keep its siblings' life pipe open until it execs
       contain(plan);
     }
@@ -305,6 +322,7 @@ class Launcher {
     // On v1 the child was born in the group; this process goes back.
     const int left = sandbox.has_cgroup && sandbox.cgroup.into_fd() < 0 ? sandbox.cgroup.leave() : 0;
     if (child < 0) return {Step::clone, static_cast<int>(child)};
+    network_.taken();
     sandbox.pidfd.reset(pidfd);
     pid = static_cast<int>(child);
     if (left) {
@@ -404,9 +422,11 @@ class Launcher {
   Fd held_;  // the host's claims on id ranges, which last until this process ends
   Fd life_read_, life_write_;  // agents hold the read end: it ends with this process
   std::string instance_;
+  bool prepared_ = false;      // for the next sandbox, or in vain
   bool rootless_ = false, groups_left_ = false, ending_ = false;
   HostLayout layout_;
   Namespaces namespaces_;
+  NextNetwork network_;
   isolation::CgroupParent groups_;
   std::unordered_map<uint64_t, std::unique_ptr<Sandbox>> sandboxes_;
   size_t removing_ = 0;

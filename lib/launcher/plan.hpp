@@ -34,6 +34,10 @@ struct PlannedMount {
   bool directory = true;
 };
 
+/// What the launcher tells the process it cloned: its ids are mapped, or it shall end. An event counter, because the kernel takes a writer to a pipe
+/// for one about to sleep and leaves the reader on its cpu, where it would wait for what the launcher does next.
+inline constexpr uint64_t kGo = 1, kGiveUp = 2;
+
 struct Plan {
   const HostLayout* host = nullptr;
   const protocol::Spawn* spawn = nullptr;
@@ -44,7 +48,7 @@ struct Plan {
   int channel = -1, life = -1, oom = -1;
   int command_groups[3] = {-1, -1, -1};
   size_t command_group_count = 0;
-  int go = -1;                // one byte here: ids are mapped; end of file: give up
+  int go = -1;                // an event counter that becomes kGo or kGiveUp
   Fd rootfs;                  // RootKind::directory: detached
   Fd disk;                    // not rootless: the sandbox's tmpfs, detached
   std::vector<PlannedMount> mounts;

@@ -18,10 +18,10 @@ static_assert(kEnforcedUserPerExec == 1ull << (kEnforcedBits - 1));
 
 constexpr const char* kStepNames[] = {
     "none",
-    "cgroup_create", "cgroup_limit", "cgroup_attach", "clone", "id_map", "open_rootfs", "open_mount", "idmap_mount",
+    "cgroup_create", "cgroup_limit", "cgroup_attach", "make_network", "loopback", "clone", "id_map", "open_rootfs", "open_mount", "idmap_mount",
     "sync", "cgroup_namespace", "mount_private", "mount_disk", "mount_rootfs", "make_skeleton", "mount_usr", "mount_proc",
     "mask_proc", "make_dev", "mount_devpts", "mount_shm", "make_workspace", "mount_user", "pivot_root", "detach_root",
-    "root_read_only", "set_hostname", "loopback", "join_keyring", "set_rlimits", "drop_groups", "set_identity", "keep_caps",
+    "root_read_only", "set_hostname", "join_keyring", "set_rlimits", "drop_groups", "set_identity", "keep_caps",
     "close_fds", "exec_agent",
     "read_hello", "undumpable", "bounding_set", "no_new_privs", "landlock", "seccomp", "drop_capabilities",
 };

@@ -270,6 +270,8 @@ void CgroupParent::try_limits() noexcept {
     // What stays is removed by close(), or by the next owner.
     (void)remove_patiently(slots_[i].directory.get(), name, true, kBudgetMs);
   }
+  // A group that nothing can enter would fail every spawn, also one that asked for no limit.
+  if (error != 0) close();
 }
 
 int CgroupParent::make_v1(size_t slot_number, const char* name, Cgroup& out) noexcept {

@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -73,7 +75,13 @@ int open_own_group(const CgroupTexts& texts, const char* controller, Fd& out, Fd
   if (top) {
     if (const int error = open_directory(AT_FDCWD, mount.point.c_str(), *top)) return error;
   }
-  return open_directory(AT_FDCWD, path_in_mount(mount, own).c_str(), out);
+  if (const int error = open_directory(AT_FDCWD, path_in_mount(mount, own).c_str(), out)) return error;
+  // Something may be mounted over it, where directories can be made just as well but limit nothing.
+  struct statfs file_system;
+  if (::fstatfs(out.get(), &file_system) < 0) return -errno;
+  if (file_system.f_type == (*controller == '\0' ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC)) return 0;
+  out.reset();
+  return -ENOENT;
 }
 
 int open_directory(int parent, const char* name, Fd& out) noexcept {

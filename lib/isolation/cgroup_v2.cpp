@@ -33,6 +33,16 @@ unsigned count(uint8_t set) noexcept { return static_cast<unsigned>(__builtin_po
 
 constexpr int kMaxLevels = 64;
 
+/// What may be made below a group. The kernel lets one that holds processes pass cpu and pids on, but makes it "domain threaded" for
+/// that, and what is below takes no process then: such a write would spoil the group for everybody.
+enum class Fitness { none, without_controllers, whole };
+Fitness fitness(int directory) noexcept {
+  std::string type, processes;
+  if (read_control(directory, "cgroup.type", type) != 0) return Fitness::whole;  // the hierarchy's root, which is free of the rule
+  if (type != "domain\n") return Fitness::none;
+  return read_control(directory, "cgroup.procs", processes) == 0 && processes.empty() ? Fitness::whole : Fitness::without_controllers;
+}
+
 }  // namespace
 
 uint8_t passed_controllers_v2(int directory) noexcept { return read_controllers(directory, "cgroup.subtree_control"); }
@@ -49,7 +59,7 @@ uint8_t pass_controllers_v2(int directory, uint8_t wanted, int& error) noexcept 
     if ((available & 1u << bit) != 0) {
       char text[16];
       const int size = std::snprintf(text, sizeof text, "+%s", kControllerNames[bit]);
-      // EBUSY: the group holds processes, and only one without any may pass controllers on.
+      // EBUSY: a process has come into the group meanwhile, and only one without any may pass memory on.
       result = write_control(directory, "cgroup.subtree_control", {text, static_cast<size_t>(size)});
     }
     if (result != 0 && error == 0) error = result;
@@ -66,9 +76,9 @@ int find_base_v2(Fd own, int top, Fd& out, uint8_t& controllers, int& controller
     // Effective ids decide, and a read-only mount says EROFS here.
     if (::faccessat(level.get(), ".", W_OK | X_OK, AT_EACCESS) < 0) {
       if (first_error == 0) first_error = -errno;
-    } else {
-      int error = 0;
-      const uint8_t here = pass_controllers_v2(level.get(), kAllControllers, error);
+    } else if (const Fitness fit = fitness(level.get()); fit != Fitness::none) {
+      int error = -EBUSY;
+      const uint8_t here = fit == Fitness::whole ? pass_controllers_v2(level.get(), kAllControllers, error) : uint8_t{0};
       if (!out || count(here) > count(controllers)) {
         Fd copy;
         if (const int opened = open_directory(level.get(), ".", copy)) return opened;
@@ -84,7 +94,7 @@ int find_base_v2(Fd own, int top, Fd& out, uint8_t& controllers, int& controller
     level = std::move(above);
   }
   if (out) return 0;
-  return first_error != 0 ? first_error : -ENOENT;
+  return first_error != 0 ? first_error : -EOPNOTSUPP;
 }
 
 void apply_limits_v2(int directory, uint8_t controllers, const CgroupLimits& limits, LimitErrors& errors) noexcept {

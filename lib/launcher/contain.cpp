@@ -279,11 +279,9 @@ class Containment {
     Fd mount, target;
     if (const int error = isolation::new_mount("proc", nullptr, 0, kMountNoSuid | kMountNoDev | kMountNoExec, mount)) return error;
     if (const int error = open_directory(root_.get(), "proc", target)) return error;
-    // What proc is about to cover serves as the empty directory of masks.
-    if (const int error = isolation::clone_mount(target.get(), "", false, empty_)) return error;
-    if (const int error = isolation::set_mount_attributes(empty_.get(), kMountReadOnly | kMountNoSuid | kMountNoDev | kMountNoExec, false)) return error;
     if (const int error = isolation::attach_mount(mount.get(), target.get())) return error;
     enforced_ |= protocol::kEnforcedFreshProc;
+    covered_ = std::move(target);
     return open_directory(root_.get(), "proc", proc_);
   }
 
@@ -303,8 +301,11 @@ class Containment {
       const int error = open_directory(proc_.get(), name, target);
       if (error == -ENOENT) continue;
       if (error) return error;
+      // What proc covers serves as the empty directory. From there each time: before Linux 6.15 a clone that is attached nowhere cannot
+      // be cloned itself.
       Fd mask;
-      if (const int cloned = isolation::clone_mount(empty_.get(), "", false, mask)) return cloned;
+      if (const int cloned = isolation::clone_mount(covered_.get(), "", false, mask)) return cloned;
+      if (const int set = isolation::set_mount_attributes(mask.get(), kMountReadOnly | kMountNoSuid | kMountNoDev | kMountNoExec, false)) return set;
       if (const int attached = isolation::attach_mount(mask.get(), target.get())) return attached;
     }
     for (const char* name : kReadOnlyDirectories) {
@@ -463,7 +464,8 @@ class Containment {
   const protocol::Spawn& spawn_;
   int channel_ = plan_.channel;
   uint64_t enforced_ = 0;
-  Fd disk_, root_, proc_, dev_, empty_;
+  Fd disk_, root_, proc_, dev_;
+  Fd covered_;  // the root's own directory proc, below the mount
 };
 
 }  // namespace

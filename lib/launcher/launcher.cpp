@@ -312,6 +312,8 @@ class Launcher {
     // The kernel charges what a user namespace uses (inotify instances, namespaces ...) to the user who made it too: not to the host's root,
     // whose own would run out, but to an id of the sandbox's range.
     const int switched = rootless_ ? 0 : set_effective_id(plan.spawn->id_base);
+    // Whether it may be born in the group is a question of file rights, and stays root's: an id of the range has none there.
+    if (!rootless_ && switched == 0 && (arguments.flags & isolation::kCloneIntoCgroup) != 0) ::syscall(SYS_setfsuid, 0);
     // A failure goes the same way as one of clone3: this process must leave the sandbox's group, whose removal kills what is inside.
     const long child = switched ? switched : isolation::syscall_result(isolation::kSysClone3, &arguments, sizeof arguments);
     if (child == 0) {

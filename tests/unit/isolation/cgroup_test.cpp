@@ -404,6 +404,43 @@ TEST_CASE("cgroup v2: fewer controllers nearby lose against more above, never be
   CHECK(same_directory(base.get(), tree.open().get()));
 }
 
+TEST_CASE("cgroup v2: a group that holds processes is left as it is, whatever is above it") {
+  const Tree tree;
+  tree.group("", "cpu memory pids", "cpu memory pids");
+  tree.group("/app", "cpu memory pids", "");
+  tree.put("/app/cgroup.type", "domain\n");
+  tree.put("/app/cgroup.procs", "1234\n");
+  Fd base;
+  uint8_t controllers = 0;
+  int error = 0;
+  REQUIRE(find_base_v2(tree.open("/app"), tree.open().get(), base, controllers, error) == 0);
+  CHECK(same_directory(base.get(), tree.open().get()));
+  CHECK(tree.get("/app/cgroup.subtree_control") == "");  // not even cpu and pids, which the kernel would take
+  base.reset();
+  REQUIRE(find_base_v2(tree.open("/app"), tree.open("/app").get(), base, controllers, error) == 0);
+  CHECK(controllers == 0);
+  CHECK(error == -EBUSY);  // groups can be made, without limits
+  CHECK(tree.get("/app/cgroup.subtree_control") == "");
+  // The root of the hierarchy has no type. It may hold processes and pass everything on.
+  tree.put("/cgroup.procs", "1\n");
+  base.reset();
+  REQUIRE(find_base_v2(tree.open(), tree.open().get(), base, controllers, error) == 0);
+  CHECK(controllers == kAllControllers);
+}
+
+TEST_CASE("cgroup v2: nothing is made in a group whose children take no processes") {
+  const Tree tree;
+  tree.group("", "cpu memory pids", "cpu memory pids");
+  tree.group("/app", "cpu pids", "cpu pids");
+  tree.put("/app/cgroup.type", "domain threaded\n");
+  Fd base;
+  uint8_t controllers = 0;
+  int error = 0;
+  CHECK(find_base_v2(tree.open("/app"), tree.open("/app").get(), base, controllers, error) == -EOPNOTSUPP);
+  REQUIRE(find_base_v2(tree.open("/app"), tree.open().get(), base, controllers, error) == 0);
+  CHECK(same_directory(base.get(), tree.open().get()));
+}
+
 TEST_CASE("cgroup v2: a group where none may be made is EACCES") {
   if (::getuid() != 0) return test::skip("needs root to become an ordinary user");
   const Tree tree;

@@ -110,7 +110,8 @@ typedef struct stacyvm_pair {
 
 #define STACYVM_MOUNT_WRITABLE UINT64_C(1) /**< The guest may change what is mounted. */
 
-/** A file or directory of the host shown inside a sandbox. Both paths are required and absolute. Never changes. */
+/** A file or directory of the host shown inside a sandbox, with what is mounted below it. Both paths are required and absolute. What runs
+ *  inside can read the host path in /proc/self/mountinfo: the kernel shows it there. Never changes. */
 typedef struct stacyvm_mount {
   const char *host;  /**< What to show. */
   const char *guest; /**< Where it appears. */

@@ -224,9 +224,7 @@ class Launcher {
       abandon(*sandbox);
       return refuse(request.token, Step::clone, -errno);
     }
-    const uint64_t token = request.token;
-    sandboxes_.emplace(token, std::move(sandbox));
-    say(protocol::Spawned{token, plan.enforced, pid});
+    sandboxes_.emplace(request.token, std::move(sandbox));
   }
 
   struct Outcome {

@@ -91,13 +91,6 @@ void fields(V& v, typename V::template Of<Spawn>& s) {
 }
 
 template <class V>
-void fields(V& v, typename V::template Of<Spawned>& s) {
-  v.number(s.token);
-  enforced_bits(v, s.enforced);
-  v.range(s.pid, 1, INT32_MAX);
-}
-
-template <class V>
 void fields(V& v, typename V::template Of<Refused>& s) {
   v.number(s.token);
   fields(v, s.failure);
@@ -132,7 +125,6 @@ bool decode_fields(std::string_view in, T& v) {
 void encode(std::string& out, const Init& v) { encode_message(out, LaunchType::init, v); }
 void encode(std::string& out, const Online& v) { encode_message(out, LaunchType::online, v); }
 void encode(std::string& out, const Spawn& v) { encode_message(out, LaunchType::spawn, v); }
-void encode(std::string& out, const Spawned& v) { encode_message(out, LaunchType::spawned, v); }
 void encode(std::string& out, const Refused& v) { encode_message(out, LaunchType::refused, v); }
 void encode(std::string& out, const Kill& v) { encode_message(out, LaunchType::kill, v); }
 void encode(std::string& out, const Exited& v) { encode_message(out, LaunchType::exited, v); }
@@ -145,7 +137,6 @@ bool decode(std::string_view in, LaunchMessage& v) {
     case LaunchType::init: return decode_fields(in, v.init);
     case LaunchType::online: return decode_fields(in, v.online);
     case LaunchType::spawn: return decode_fields(in, v.spawn);
-    case LaunchType::spawned: return decode_fields(in, v.spawned);
     case LaunchType::refused: return decode_fields(in, v.refused);
     case LaunchType::kill: return decode_fields(in, v.kill);
     case LaunchType::exited: return decode_fields(in, v.exited);

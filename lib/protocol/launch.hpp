@@ -17,10 +17,9 @@ enum class LaunchType : uint8_t {
   init = 1,     // host: Init, with a pidfd of the host process
   online = 2,   // launcher: Online
   spawn = 3,    // host: Spawn, with the sandbox's end of its channel
-  spawned = 4,  // launcher: Spawned
-  refused = 5,  // launcher: Refused; nothing of the sandbox is left
-  kill = 6,     // host: Kill
-  exited = 7,   // launcher: Exited; processes, mounts and cgroups of the sandbox are gone
+  refused = 4,  // launcher: Refused; nothing of the sandbox is left
+  kill = 5,     // host: Kill
+  exited = 6,   // launcher: Exited; processes, mounts and cgroups of the sandbox are gone
 };
 
 /// First message. The launcher makes its slim mount namespace and its cgroup parent, then answers Online.
@@ -66,10 +65,8 @@ struct Spawn {
   bool operator==(const Spawn&) const = default;
 };
 
-struct Spawned { uint64_t token = 0; uint64_t enforced = 0; int32_t pid = 0; bool operator==(const Spawned&) const = default; };
 struct Refused { uint64_t token = 0; StepFailure failure; bool operator==(const Refused&) const = default; };
 struct Kill { uint64_t token = 0; bool operator==(const Kill&) const = default; };
-/// `enforced` of a channel's Ready plus Spawned make the sandbox's list.
 struct Exited { uint64_t token = 0; int32_t wait_status = 0; uint64_t oom_kills = 0; bool operator==(const Exited&) const = default; };
 
 struct LaunchMessage {
@@ -77,7 +74,6 @@ struct LaunchMessage {
   Init init;
   Online online;
   Spawn spawn;
-  Spawned spawned;
   Refused refused;
   Kill kill;
   Exited exited;
@@ -85,7 +81,6 @@ struct LaunchMessage {
 void encode(std::string& out, const Init& v);
 void encode(std::string& out, const Online& v);
 void encode(std::string& out, const Spawn& v);
-void encode(std::string& out, const Spawned& v);
 void encode(std::string& out, const Refused& v);
 void encode(std::string& out, const Kill& v);
 void encode(std::string& out, const Exited& v);

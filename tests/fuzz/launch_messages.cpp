@@ -11,7 +11,6 @@ std::string encode_message(const LaunchMessage& v) {
     case LaunchType::init: encode(out, v.init); break;
     case LaunchType::online: encode(out, v.online); break;
     case LaunchType::spawn: encode(out, v.spawn); break;
-    case LaunchType::spawned: encode(out, v.spawned); break;
     case LaunchType::refused: encode(out, v.refused); break;
     case LaunchType::kill: encode(out, v.kill); break;
     case LaunchType::exited: encode(out, v.exited); break;

@@ -120,11 +120,10 @@ void launch_messages(const Corpus& corpus) {
   corpus.add_message<Init>("init");
   corpus.add_message<Online>("online");
   corpus.add_message<Spawn>("spawn");
-  corpus.add_message<Spawned>("spawned");
   corpus.add_message<Refused>("refused");
   corpus.add_message<Kill>("kill");
   corpus.add_message<Exited>("exited");
-  corpus.add("unknown", byte(8) + "x");
+  corpus.add("unknown", byte(7) + "x");
   Spawn spawn = make<Spawn>(1);
   spawn.name = "../up";
   corpus.add("spawn-name", encoded(spawn));

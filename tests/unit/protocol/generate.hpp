@@ -162,7 +162,6 @@ inline void fill(Random& r, Spawn& v) {
   v.mounts.resize(r.between(0, 4));
   for (HostMount& mount : v.mounts) fill(r, mount);
 }
-inline void fill(Random& r, Spawned& v) { v = {r.next(), r.between(0, (1ull << kEnforcedBits) - 1), r.small(1, INT32_MAX)}; }
 inline void fill(Random& r, Refused& v) {
   v.token = r.next();
   fill(r, v.failure);
@@ -212,7 +211,6 @@ SVM_SUM_MEMBER(Request, LinkRequest, op != Op::link, link)
 SVM_SUM_MEMBER(LaunchMessage, Init, type != LaunchType::init, init)
 SVM_SUM_MEMBER(LaunchMessage, Online, type != LaunchType::online, online)
 SVM_SUM_MEMBER(LaunchMessage, Spawn, type != LaunchType::spawn, spawn)
-SVM_SUM_MEMBER(LaunchMessage, Spawned, type != LaunchType::spawned, spawned)
 SVM_SUM_MEMBER(LaunchMessage, Refused, type != LaunchType::refused, refused)
 SVM_SUM_MEMBER(LaunchMessage, Kill, type != LaunchType::kill, kill)
 SVM_SUM_MEMBER(LaunchMessage, Exited, type != LaunchType::exited, exited)

@@ -116,12 +116,6 @@ TEST_CASE("answers of the launcher") {
   CHECK(accepts<Online>([](auto& v) { v.cgroup_version = 2; }));
   CHECK_FALSE(accepts<Online>([](auto& v) { v.cgroup_version = 3; }));
 
-  CHECK(accepts<Spawned>([](auto& v) { v.pid = 1; }));
-  CHECK_FALSE(accepts<Spawned>([](auto& v) { v.pid = 0; }));
-  CHECK_FALSE(accepts<Spawned>([](auto& v) { v.pid = -1; }));
-  CHECK(accepts<Spawned>([](auto& v) { v.enforced = (1ull << kEnforcedBits) - 1; }));
-  CHECK_FALSE(accepts<Spawned>([](auto& v) { v.enforced = 1ull << kEnforcedBits; }));
-
   CHECK_FALSE(accepts<Refused>([](auto& v) { v.failure.step = Step::none; }));
   CHECK(accepts<Refused>([](auto& v) { v.failure.error = 4095; }));
   CHECK_FALSE(accepts<Refused>([](auto& v) { v.failure.error = 4096; }));

@@ -281,7 +281,7 @@ constexpr Row kRows[] = {
     {"cgroup_memory", "a memory limit holds", probe_cgroup_memory},
     {"cgroup_swap", "swap is limited with memory", probe_cgroup_swap},
     {"cgroup_cpu", "a cpu limit holds", probe_cgroup_cpu},
-    {"cgroup_pids", "a process limit holds", probe_cgroup_pids},
+    {"cgroup_pids", "a process limit holds; without root one holds also without this", probe_cgroup_pids},
     {"cgroup_delegation", "this user may make control groups", probe_cgroup_delegation},
     {"disk_limit", "a limit on bytes and files written", probe_disk_limit},
     {"project_quota", "a disk limit that costs no memory", probe_project_quota},

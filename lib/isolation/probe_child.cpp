@@ -15,12 +15,13 @@
 #include <string>
 
 #include "isolation/cgroup_files.hpp"
+#include "isolation/id_range.hpp"
 #include "isolation/syscalls.hpp"
 
 namespace svm::isolation {
 namespace {
 
-constexpr unsigned kRangeBase = 1'000'000, kRangeSize = 65'536;
+constexpr unsigned kRangeSize = 65'536;
 
 int write_map(int pid, const char* file, const char* text) noexcept {
   char path[64];
@@ -32,8 +33,8 @@ int map_ids(int pid, IdMap map) noexcept {
   if (map == IdMap::none) return 0;
   char uids[64], gids[64];
   if (map == IdMap::range) {
-    std::snprintf(uids, sizeof uids, "0 %u %u", kRangeBase, kRangeSize);
-    std::snprintf(gids, sizeof gids, "0 %u %u", kRangeBase, kRangeSize);
+    std::snprintf(uids, sizeof uids, "0 %u %u", kFirstHostId, kRangeSize);
+    std::snprintf(gids, sizeof gids, "0 %u %u", kFirstHostId, kRangeSize);
   } else {
     std::snprintf(uids, sizeof uids, "0 %u 1", ::geteuid());
     std::snprintf(gids, sizeof gids, "0 %u 1", ::getegid());

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "isolation/cgroup_files.hpp"
+#include "isolation/id_range.hpp"
 #include "isolation/probe_child.hpp"
 #include "isolation/syscalls.hpp"
 
@@ -133,6 +134,7 @@ void probe_time_namespace(ProbeOutcome& out, const ProbeContext&) noexcept {
 }
 
 void probe_id_range(ProbeOutcome& out, const ProbeContext&) noexcept {
+  if (const char* why = why_no_id_ranges()) return out.fail(EPERM, why);
   in_namespaces(CLONE_NEWUSER, IdMap::range, out, [](ProbeOutcome& o) {
     if (::setresgid(65'535, 65'535, 65'535) < 0 || ::setresuid(65'535, 65'535, 65'535) < 0) o.fail(errno, "the last id of the range");
   });

@@ -113,7 +113,8 @@ class Launcher {
     online.cpu_error = support.cpu_error;
     online.pids_error = support.pids_error;
     groups_left_ = rootless_ && ::getgroups(0, nullptr) > 0;
-    if (const int error = namespaces_.enter(rootless_, layout_)) return failed(Step::mount_private, error);
+    Step step{};
+    if (const int error = namespaces_.enter(rootless_, layout_, step)) return failed(step, error);
     // Not rootless: there the kernel would give the id maps of undumpable children to root, and they could not be written. Commands that
     // share the user's id cannot name this process in any case: it is in no pid namespace of theirs.
     if (!rootless_)
@@ -277,11 +278,11 @@ class Launcher {
     const int error = groups_.create(request.name.c_str(), limits, sandbox.cgroup);
     sandbox.has_cgroup = error == 0;
     const auto missing = [&](int32_t applied) { return error ? -error : applied; };
-    if (request.require_memory && missing(sandbox.cgroup.memory_error) != 0) return {Step::cgroup_limit, -missing(sandbox.cgroup.memory_error)};
-    if (request.require_cpu && missing(sandbox.cgroup.cpu_error) != 0) return {Step::cgroup_limit, -missing(sandbox.cgroup.cpu_error)};
+    if (request.require_memory && missing(sandbox.cgroup.memory_error) != 0) return {Step::memory_limit, -missing(sandbox.cgroup.memory_error)};
+    if (request.require_cpu && missing(sandbox.cgroup.cpu_error) != 0) return {Step::cpu_limit, -missing(sandbox.cgroup.cpu_error)};
     plan.pids_by_rlimit = request.pids != 0 && rootless_ && missing(sandbox.cgroup.pids_error) != 0;
     if (request.require_pids && !plan.pids_by_rlimit && missing(sandbox.cgroup.pids_error) != 0)
-      return {Step::cgroup_limit, -missing(sandbox.cgroup.pids_error)};
+      return {Step::pids_limit, -missing(sandbox.cgroup.pids_error)};
     if (error) return {};
     plan.oom = sandbox.cgroup.oom_fd();
     plan.command_group_count = sandbox.cgroup.command_fd_count();

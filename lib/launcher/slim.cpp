@@ -53,9 +53,11 @@ int show(int root, const char* source, const char* name, bool directory, uint64_
 
 }  // namespace
 
-int Namespaces::enter(bool rootless, HostLayout& layout) noexcept {
+int Namespaces::enter(bool rootless, HostLayout& layout, protocol::Step& step) noexcept {
+  step = protocol::Step::user_namespace;
   if (rootless)
     if (const int error = own_user_namespace()) return error;
+  step = protocol::Step::mount_private;
   if (::unshare(CLONE_NEWNS) < 0) return -errno;
   // The full namespace still follows what the host mounts later, and tells the host nothing.
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0) return -errno;

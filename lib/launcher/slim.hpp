@@ -10,8 +10,8 @@ namespace svm::launcher {
 
 class Namespaces {
  public:
-  /// Leaves the host's mount namespace (rootless: after making a user namespace of its own) and enters the slim one. 0 or -errno.
-  int enter(bool rootless, HostLayout& layout) noexcept;
+  /// Leaves the host's mount namespace (rootless: after making a user namespace of its own) and enters the slim one. 0, or -errno and the step.
+  int enter(bool rootless, HostLayout& layout, protocol::Step& step) noexcept;
   /// A detached copy of the host's `path`, which must still be what the host resolved (device, inode); -ESTALE otherwise.
   int clone_host_path(const char* path, uint64_t device, uint64_t inode, bool recursive, Fd& mount, bool& directory) noexcept;
   int proc() const noexcept { return proc_.get(); }

@@ -17,6 +17,7 @@
 #include "images/byte_source.hpp"
 #include "images/tar_reader.hpp"
 #include "images/unpack.hpp"
+#include "isolation/id_range.hpp"
 #include "providers/native/agent_tree_writer.hpp"
 #include "providers/native/id_ranges.hpp"
 #include "providers/native/identity.hpp"
@@ -101,6 +102,16 @@ class NativeSession final : public Session {
   const std::vector<std::string> enforced_, unenforced_;
 };
 
+/// The field of the request that asked for what this host cannot enforce; nullptr for other steps.
+const char* limit_field(protocol::Step step) noexcept {
+  switch (step) {
+    case protocol::Step::memory_limit: return "memory_mb";
+    case protocol::Step::cpu_limit: return "vcpus";
+    case protocol::Step::pids_limit: return "pids";
+    default: return nullptr;
+  }
+}
+
 Error step_error(const protocol::StepFailure& failure) {
   const char* step = protocol::step_name(failure.step);
   Code code = Code::unavailable;
@@ -108,7 +119,10 @@ Error step_error(const protocol::StepFailure& failure) {
     code = Code::limit;
   if (failure.step == protocol::Step::open_mount || failure.step == protocol::Step::open_rootfs || failure.step == protocol::Step::user_mount)
     code = Code::invalid;
-  if (failure.step == protocol::Step::cgroup_limit) code = Code::unsupported;  // a limit the caller wrote, which this host cannot enforce
+  if (const char* field = limit_field(failure.step))
+    return errno_error(Code::unsupported, failure.error, std::string("sandbox: ") + field + " cannot be enforced on this host: " + step)
+        .with("field", field)
+        .with("step", step);
   return errno_error(code, failure.error, std::string("sandbox: ") + step).with("step", step);
 }
 
@@ -122,19 +136,19 @@ protocol::Profile protocol_profile(std::string_view name) {
 class Native final : public Provider {
  public:
   Native(channel::Reactor& reactor, const std::string& instance)
-      : reactor_(reactor), instance_(instance), rootless_(!can_use_id_ranges()),
+      : reactor_(reactor), instance_(instance), no_ranges_(isolation::why_no_id_ranges()), rootless_(no_ranges_ != nullptr),
         ranges_(rootless_ ? nullptr : std::make_unique<IdRanges>()), launcher_(start()) {
     // Each instance looks from a place of its own, so that it seldom finds a range claimed by another.
     uint32_t random = 0;
     random_bytes(&random, sizeof random);
-    first_id_ = kFirstHostId + random % ((kEndHostId - kFirstHostId) / model::kIdsPerRange / 2) * model::kIdsPerRange;
+    first_id_ = isolation::kFirstHostId + random % ((isolation::kEndHostId - isolation::kFirstHostId) / model::kIdsPerRange / 2) * model::kIdsPerRange;
   }
 
   std::string_view name() const noexcept override { return "native"; }
 
   std::optional<IdSpace> id_space() const noexcept override {
     if (!ranges_) return std::nullopt;
-    return IdSpace{first_id_, kEndHostId};
+    return IdSpace{first_id_, isolation::kEndHostId};
   }
   bool claim_ids(uint32_t base) noexcept override { return ranges_ && ranges_->claim(base); }
   void release_ids(uint32_t base) noexcept override {
@@ -297,10 +311,10 @@ class Native final : public Provider {
     note(protocol::kEnforcedSwap, online.swap_error, "swap");
     note(protocol::kEnforcedCpu, online.cpu_error, "cpu");
     note(protocol::kEnforcedPids, online.pids_error, "pids");
-    if (!(bits & protocol::kEnforcedLandlock)) out.emplace_back("landlock: not in this kernel");
+    if (!(bits & protocol::kEnforcedLandlock)) out.emplace_back("landlock: this kernel has none that serves, or does not offer it");
     if (!(bits & protocol::kEnforcedGroupsDropped)) out.emplace_back("groups_dropped: supplementary groups of the user remain");
     if (ranges_ && !ranges_->problem().empty()) out.emplace_back("id_range: other instances do not see it: " + ranges_->problem());
-    if (rootless_) out.emplace_back("id_range: one id is mapped, so commands share the agent's and run as the default user only");
+    if (rootless_) out.push_back(std::string("id_range: ") + no_ranges_ + ": one id is mapped, so commands share the agent's and run as the default user only");
   }
 
   /// The archive is read here and written in there, by the agent as the sandbox's own user.
@@ -319,9 +333,10 @@ class Native final : public Provider {
 
   channel::Reactor& reactor_;
   const std::string instance_;
+  const char* const no_ranges_;  // why, or nullptr
   const bool rootless_;
   const std::unique_ptr<IdRanges> ranges_;  // none when rootless
-  uint32_t first_id_ = kFirstHostId;
+  uint32_t first_id_ = isolation::kFirstHostId;
   std::mutex mutex_;  // guards launcher_
   std::shared_ptr<LauncherClient> launcher_;
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <barrier>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -168,8 +169,9 @@ TEST_CASE("40 sandboxes from 8 threads at once") {
   Lab lab;
   std::mutex mutex;
   std::set<std::string> ids, maps;
-  std::atomic<unsigned> good{0};
+  std::atomic<unsigned> good{0}, destroyed{0};
   std::array<std::thread, 8> threads;
+  std::barrier all_seen(static_cast<std::ptrdiff_t>(threads.size()));  // only then may any end, and its ids be another's
   for (size_t t = 0; t < threads.size(); ++t)
     threads[t] = std::thread([&, t] {
       std::vector<Sandbox> mine;
@@ -184,14 +186,17 @@ TEST_CASE("40 sandboxes from 8 threads at once") {
           ids.insert(sandbox.id());
           maps.insert(map);
         }
-        for (Sandbox& sandbox : mine) sandbox.destroy();
       } catch (const stacyvm::Error& error) {
         const std::lock_guard lock(mutex);
         ids.insert(error.what());
       }
+      all_seen.arrive_and_wait();
+      for (Sandbox& sandbox : mine)
+        if (code_of([&] { sandbox.destroy(); }) == STACYVM_OK) ++destroyed;
     });
   for (std::thread& thread : threads) thread.join();
   CHECK(good == 40);
+  CHECK(destroyed == 40);
   CHECK(ids.size() == 40);
   if (enforces(lab.sandbox, "id_range")) CHECK(maps.size() == 40);  // no two share their host ids
 }

@@ -56,9 +56,9 @@ int run_child(void* argument) {
 
 /// Its process id, or -1 with errno. Returns when the child has executed or ended.
 int clone_child(Child& child, void* stack, int& pidfd) {
-#if defined(__SANITIZE_THREAD__)
-  // ThreadSanitizer takes a child in shared memory for a second thread of a forked process. It gets a copy, and answers through `child`,
-  // which is in a shared mapping, as always.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  // ThreadSanitizer takes a child in shared memory for a second thread of a forked process, and AddressSanitizer would go on to guard the
+  // frames of its stack after the stack is gone. Here the child gets a copy, and answers through `child`, which is in a shared mapping.
   (void)stack;
   isolation::CloneArgs arguments{};
   arguments.flags = CLONE_VFORK | CLONE_PIDFD;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "archives.hpp"
+#include "writer.hpp"
 
 namespace {
 using namespace svm::images::test;

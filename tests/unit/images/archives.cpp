@@ -1,10 +1,6 @@
 #include "archives.hpp"
 
-#include <archive.h>
-#include <archive_entry.h>
-
 #include <cstdio>
-#include <memory>
 #include <stdexcept>
 
 #include "images/tar_header.hpp"
@@ -70,35 +66,5 @@ std::string gnu(char type, std::string_view text) {
 }
 
 std::string end_mark() { return std::string(2 * kTarBlock, '\0'); }
-
-std::string compress(std::string_view bytes, Compression compression) {
-  const std::unique_ptr<archive, int (*)(archive*)> out(::archive_write_new(), ::archive_write_free);
-  const auto must = [&](int status) {
-    if (status < ARCHIVE_OK) throw std::runtime_error(::archive_error_string(out.get()));
-  };
-  must(::archive_write_set_format_raw(out.get()));
-  switch (compression) {
-    case Compression::none: break;
-    case Compression::gzip: must(::archive_write_add_filter_gzip(out.get())); break;
-    case Compression::zstd: must(::archive_write_add_filter_zstd(out.get())); break;
-    case Compression::xz: must(::archive_write_add_filter_xz(out.get())); break;
-    case Compression::bzip2: must(::archive_write_add_filter_bzip2(out.get())); break;
-  }
-  must(::archive_write_set_bytes_per_block(out.get(), 0));
-  std::string compressed;
-  const auto append = [](archive*, void* to, const void* data, size_t size) {
-    static_cast<std::string*>(to)->append(static_cast<const char*>(data), size);
-    return static_cast<la_ssize_t>(size);
-  };
-  must(::archive_write_open(out.get(), &compressed, nullptr, append, nullptr));
-  const std::unique_ptr<archive_entry, void (*)(archive_entry*)> one(::archive_entry_new(), ::archive_entry_free);
-  ::archive_entry_set_filetype(one.get(), AE_IFREG);
-  ::archive_entry_set_pathname(one.get(), "data");
-  must(::archive_write_header(out.get(), one.get()));
-  if (::archive_write_data(out.get(), bytes.data(), bytes.size()) != static_cast<la_ssize_t>(bytes.size()))
-    throw std::runtime_error("compress");
-  must(::archive_write_close(out.get()));
-  return compressed;
-}
 
 }  // namespace svm::images::test

@@ -1,4 +1,4 @@
-// Archives made by hand, byte by byte, and by libarchive.
+// Archives made by hand, byte by byte.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -34,9 +34,5 @@ std::string pax(std::string_view records, char type = 'x');
 std::string gnu(char type, std::string_view text);
 /// Two blocks of zeros.
 std::string end_mark();
-
-enum class Compression { none, gzip, zstd, xz, bzip2 };
-/// By libarchive.
-std::string compress(std::string_view bytes, Compression compression);
 
 }  // namespace svm::images::test

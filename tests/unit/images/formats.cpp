@@ -1,14 +1,12 @@
 // What other programs write is read as they mean it.
-#include <archive.h>
-#include <archive_entry.h>
 #include <doctest/doctest.h>
 
 #include <memory>
-#include <stdexcept>
 
 #include "archives.hpp"
 #include "core/error.hpp"
 #include "reading.hpp"
+#include "writer.hpp"
 
 using namespace svm::images;
 using namespace svm::images::test;
@@ -18,42 +16,6 @@ using Lines = std::vector<std::string>;
 
 namespace {
 
-/// A small tree with long names, by libarchive in one of its tar formats.
-std::string by_libarchive(int (*set_format)(archive*), bool long_names) {
-  const std::unique_ptr<archive, int (*)(archive*)> out(::archive_write_new(), ::archive_write_free);
-  std::string bytes;
-  const auto append = [](archive*, void* to, const void* data, size_t size) {
-    static_cast<std::string*>(to)->append(static_cast<const char*>(data), size);
-    return static_cast<la_ssize_t>(size);
-  };
-  const auto must = [&](int status) {
-    if (status < ARCHIVE_OK) throw std::runtime_error(::archive_error_string(out.get()));
-  };
-  must(set_format(out.get()));
-  must(::archive_write_open(out.get(), &bytes, nullptr, append, nullptr));
-  const auto add = [&](const std::string& path, unsigned type, unsigned mode, const std::string& data, const std::string& target, bool hard) {
-    const std::unique_ptr<archive_entry, void (*)(archive_entry*)> one(::archive_entry_new(), ::archive_entry_free);
-    ::archive_entry_set_pathname(one.get(), path.c_str());
-    ::archive_entry_set_filetype(one.get(), type);
-    ::archive_entry_set_perm(one.get(), mode);
-    ::archive_entry_set_mtime(one.get(), 1'700'000'000, 123'456'789);
-    ::archive_entry_set_size(one.get(), static_cast<la_int64_t>(data.size()));
-    if (!target.empty() && hard) ::archive_entry_set_hardlink(one.get(), target.c_str());
-    if (!target.empty() && !hard) ::archive_entry_set_symlink(one.get(), target.c_str());
-    must(::archive_write_header(out.get(), one.get()));
-    if (!data.empty() && ::archive_write_data(out.get(), data.data(), data.size()) < 0) throw std::runtime_error("write");
-  };
-  const std::string name = long_names ? std::string(120, 'n') : "n";
-  add("./", AE_IFDIR, 0755, "", "", false);
-  add("./usr/", AE_IFDIR, 0750, "", "", false);
-  add("./usr/" + name, AE_IFREG, 0640, "hello", "", false);
-  add("./usr/empty", AE_IFREG, 04755, "", "", false);
-  add("./link", AE_IFLNK, 0777, "", "usr/" + name, false);
-  add("./hard", AE_IFREG, 0640, "", "./usr/" + name, true);
-  must(::archive_write_close(out.get()));
-  return bytes;
-}
-
 Lines expected(const std::string& name) {
   return {"d 750 usr", "f 640 usr/" + name + " 5:hello", "f 755 usr/empty 0:", "l link -> usr/" + name, "h hard = usr/" + name};
 }
@@ -61,11 +23,11 @@ Lines expected(const std::string& name) {
 }  // namespace
 
 TEST_CASE("archives of other writers") {
-  CHECK(list(by_libarchive(::archive_write_set_format_ustar, false)) == expected("n"));
+  CHECK(list(write_tree(TarFormat::ustar, false)) == expected("n"));
   const std::string name(120, 'n');
-  CHECK(list(by_libarchive(::archive_write_set_format_pax, true)) == expected(name));
-  CHECK(list(by_libarchive(::archive_write_set_format_pax_restricted, true)) == expected(name));
-  CHECK(list(by_libarchive(::archive_write_set_format_gnutar, true)) == expected(name));
+  CHECK(list(write_tree(TarFormat::pax, true)) == expected(name));
+  CHECK(list(write_tree(TarFormat::pax_restricted, true)) == expected(name));
+  CHECK(list(write_tree(TarFormat::gnu, true)) == expected(name));
 }
 
 TEST_CASE("every compression, told by its first bytes") {

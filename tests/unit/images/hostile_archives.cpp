@@ -4,6 +4,7 @@
 #include "archives.hpp"
 #include "images/tar_path.hpp"
 #include "reading.hpp"
+#include "writer.hpp"
 
 using namespace svm::images;
 using namespace svm::images::test;

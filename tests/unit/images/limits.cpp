@@ -5,6 +5,7 @@
 #include "core/error.hpp"
 #include "images/tar_path.hpp"
 #include "reading.hpp"
+#include "writer.hpp"
 
 using namespace svm::images;
 using namespace svm::images::test;

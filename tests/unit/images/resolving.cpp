@@ -10,6 +10,7 @@
 #include "core/error.hpp"
 #include "images/image.hpp"
 #include "images/tar_reader.hpp"
+#include "writer.hpp"
 
 using namespace svm::images;
 using namespace svm::images::test;

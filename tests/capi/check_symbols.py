@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """What the library exports is exactly symbols.txt, which is exactly what the header declares; and the loader is told the rest.
 
-check_symbols.py LIBRARY symbols.txt stacyvm.h VERSION"""
+check_symbols.py LIBRARY symbols.txt stacyvm.h VERSION [EXECUTABLE]
+
+With EXECUTABLE, both are of a bundled build: they take nothing of the host but the C library, and the executable the library."""
 import re
 import subprocess
 import sys
 
-library, symbols_path, header_path, version = sys.argv[1:]
+library, symbols_path, header_path, version = sys.argv[1:5]
+executables = sys.argv[5:]
 failures = []
 
 
@@ -45,6 +48,25 @@ check("NODELETE" in dynamic, "not linked with -z nodelete")
 check("SYMBOLIC" in dynamic, "not linked with -Bsymbolic")
 check("TEXTREL" not in dynamic, "has text relocations")
 check("RPATH" not in dynamic and "RUNPATH" not in dynamic, "has a run path")
+
+C_LIBRARY = re.compile(r"lib(c|m)\.so\.\d+|ld-linux[\w-]*\.so\.\d+")
+# Hooks that the compiler's start files ask for and that may be missing.
+HOOKS = {"_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable", "__gmon_start__"}
+
+
+def needed(path):
+    text = subprocess.run(["readelf", "-dW", path], check=True, capture_output=True, text=True).stdout
+    return set(re.findall(r"\(NEEDED\).*\[(.+)\]", text))
+
+
+if executables:
+    check("libc.so.6" in needed(library), "not even the C library is needed: this is no list")
+    for path, allowed in [(library, set())] + [(path, {"libstacyvm.so.1"}) for path in executables]:
+        for name in sorted(needed(path) - allowed):
+            check(C_LIBRARY.fullmatch(name), f"{path} needs {name}")
+    for line in subprocess.run(["nm", "-D", "--undefined-only", library], check=True, capture_output=True, text=True).stdout.splitlines():
+        name, _, version_node = line.split()[-1].partition("@")
+        check(version_node.startswith("GLIBC_") or name in HOOKS, f"{name} may come from the host application")
 
 major, minor, patch = (int(part) for part in version.split("."))
 number = int(re.search(r"#define STACYVM_VERSION (0x[0-9a-f]+)u", header).group(1), 16)

@@ -2,7 +2,7 @@
 """Adds up test results: summary.py NAME=LOG ...
 
 Each LOG has one JSON object per line with name, result and stdout, as Meson's testlog.json has; a log that is missing is a failure.
-A doctest executable counts with its cases. What cannot run here prints "SKIP what: why" or "skipped: why" and counts as skipped, and so
+A doctest executable counts with its cases. What cannot run here prints "SKIP what: why", "SKIPPED: why" or "skipped: why" and counts as skipped, and so
 does one that exits with 77. The last line is "N passed, N failed, N skipped"; the exit status is 0 if something passed and nothing
 failed.
 """
@@ -12,7 +12,7 @@ import sys
 
 CASES = re.compile(r"^\[doctest\] test cases:\s*(\d+) \|\s*(\d+) passed \|\s*(\d+) failed", re.MULTILINE)
 # At the start of a line, or of a doctest MESSAGE.
-SKIP = re.compile(r"^(?:\S+: MESSAGE:)?\s*(?:SKIP\s+|(?:part )?skipped:\s*)(\S.*)$", re.MULTILINE)
+SKIP = re.compile(r"^(?:\S+: MESSAGE:)?\s*(?:SKIP(?:PED:)?\s+|(?:part )?skipped:\s*)(\S.*)$", re.MULTILINE)
 PASS_RESULTS = {"OK", "EXPECTEDFAIL"}
 
 

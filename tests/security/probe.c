@@ -346,10 +346,11 @@ static void try_process_file(const char *name, int flags) {
   close(fd);
 }
 
+/// Not patch_state, which says of every process alike, and to its own uid, whether the kernel is being patched.
 static void try_process_files(void) {
   static const char *const kRead[] = {"mem", "environ", "maps", "smaps", "smaps_rollup", "numa_maps", "pagemap", "auxv", "stack", "syscall",
                                       "personality", "io", "fd", "fdinfo", "map_files", "ns/net", "ns/user", "task/1/mem", "task/1/environ",
-                                      "root", "cwd", "exe", "patch_state", "timers"};
+                                      "root", "cwd", "exe", "timers"};
   static const char *const kWrite[] = {"mem", "comm", "task/1/comm", "oom_score_adj", "oom_adj", "clear_refs", "coredump_filter", "autogroup",
                                        "timerslack_ns", "attr/current", "attr/exec", "uid_map", "gid_map", "projid_map", "setgroups", "loginuid",
                                        "make-it-fail", "fail-nth", "sched", "latency", "timens_offsets"};

@@ -58,7 +58,11 @@ class Launcher {
     if (!receive_init()) return 1;
     protocol::Online online;
     start(online);
-    if (!say(online) || online.error != 0) return 1;
+    if (online.error != 0) groups_.close();  // before the host is told: then nothing is left
+    if (!say(online) || online.error != 0) {
+      groups_.close();
+      return 1;
+    }
     while (!ending_) turn();
     end_all();
     return 0;

@@ -101,6 +101,27 @@ unsigned processes_with(const std::string& marker) {
   return count;
 }
 
+namespace {
+
+unsigned groups_that(const std::function<bool(std::string_view name)>& condition) {
+  namespace fs = std::filesystem;
+  unsigned count = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at("/sys/fs/cgroup", fs::directory_options::skip_permission_denied, error), end; !error && at != end; at.increment(error))
+    if (at->is_directory(error) && condition(at->path().filename().native())) ++count;
+  return count;
+}
+
+}  // namespace
+
+unsigned groups_with(std::string_view text) {
+  return groups_that([&](std::string_view name) { return name.find(text) != name.npos; });
+}
+
+unsigned groups_ending(std::string_view text) {
+  return groups_that([&](std::string_view name) { return name.ends_with(text); });
+}
+
 std::string tool(const std::string& name) {
   const char* directory = std::getenv("SVM_TOOLS");
   if (!directory) throw std::runtime_error("SVM_TOOLS does not name the directory of the test programs");

@@ -63,6 +63,10 @@ std::string read_host_file(const std::string& path);
 /// Processes of the whole host that have the marker among their arguments.
 unsigned processes_with(const std::string& marker);
 
+/// Control groups of the whole host whose name has the text in it, or at its end.
+unsigned groups_with(std::string_view text);
+unsigned groups_ending(std::string_view text);
+
 /// A test program that is built to run inside: its bytes. They lie in the directory that SVM_TOOLS names.
 std::string tool(const std::string& name);
 /// Puts it at /tmp/NAME inside, for every user to run.

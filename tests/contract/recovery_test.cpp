@@ -15,15 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Control groups of the whole host whose path has the text in it.
-unsigned groups_with(const std::string& text) {
-  unsigned count = 0;
-  std::error_code error;
-  for (fs::recursive_directory_iterator at("/sys/fs/cgroup", fs::directory_options::skip_permission_denied, error), end; !error && at != end; at.increment(error))
-    if (at->is_directory(error) && at->path().filename().string().find(text) != std::string::npos) ++count;
-  return count;
-}
-
 /// Another process that opens the directory, starts `count` sandboxes with a marked process each, tells their ids, and holds them.
 class Owner {
  public:

@@ -383,6 +383,7 @@ def no_group_is_left():
 
 
 def main():
+    print("guest: started", flush=True)
     make_groups()
     for name, function in checks:
         name = name.replace("_", " ")

@@ -38,3 +38,11 @@ int32_t stacyvm_host_report(char** json_out, stacyvm_error** err) {
     return STACYVM_OK;
   });
 }
+
+int32_t stacyvm_host_report_text(char** text_out, stacyvm_error** err) {
+  return guard(err, [&] {
+    require_output(text_out, "text_out");
+    *text_out = static_cast<char*>(copy_out(providers::native::host_report_text()));
+    return STACYVM_OK;
+  });
+}

@@ -189,7 +189,9 @@ typedef struct stacyvm_exec_options {
   const stacyvm_pair *env; /**< Over the sandbox's environment; keys must differ. */
   const char *cwd;         /**< NULL: the sandbox's working directory. */
   const char *user;        /**< NULL: the sandbox's default user. */
-  int64_t timeout_ms;      /**< 0, -1: none. Otherwise the whole process group is killed after it; at most 24 hours. */
+  int64_t timeout_ms;      /**< 0, -1: none. Otherwise, after it, the command's process group and session, and all that descend from them, are
+                                killed; at most 24 hours. A process that has made a session of its own and whose parent has ended is no longer
+                                known as the command's: it ends with the sandbox. */
   uint64_t output_limit;   /**< Bytes of stdout and stderr together, after which the group is killed. 0: stacyvm_exec 16 MiB (at most
                                 64 MiB), exec_start none. STACYVM_UNLIMITED: none, for exec_start only. */
   const void *stdin_data;  /**< stacyvm_exec only: standard input, then end of file. */
@@ -201,7 +203,8 @@ typedef struct stacyvm_exec_options {
 #define STACYVM_REASON_SIGNALLED 1    /**< A signal ended it. */
 #define STACYVM_REASON_TIMEOUT 2      /**< timeout_ms passed. */
 #define STACYVM_REASON_OOM 3          /**< The sandbox was out of memory. */
-#define STACYVM_REASON_OUTPUT_LIMIT 4 /**< output_limit was passed. */
+#define STACYVM_REASON_OUTPUT_LIMIT 4 /**< output_limit was passed, and the output is cut there. exit_code and signal are 137 and 9, or
+                                           those of a command that had ended before the kill reached it: then exit_code may be 0. */
 #define STACYVM_REASON_CANCELLED 5    /**< It was cancelled. */
 
 /** How a command ended. Output. */
@@ -287,6 +290,8 @@ STACYVM_API void stacyvm_free(void *owned);
 /** What this host can enforce, as a JSON object: kernel features, limits, and what is missing and why. Opens nothing; may take some
  *  milliseconds, for it tries rather than guesses. */
 STACYVM_API int32_t stacyvm_host_report(char **json_out, stacyvm_error **err);
+/** The same for people: a line for each row with its name, yes or no, and what it means. Not to be parsed. */
+STACYVM_API int32_t stacyvm_host_report_text(char **text_out, stacyvm_error **err);
 
 /* ----------------------------------------------------------------- errors */
 

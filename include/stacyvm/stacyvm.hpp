@@ -503,6 +503,7 @@ class Instance {
 
 inline std::string version() { return stacyvm_version_string(); }
 inline std::string host_report() { return detail::text(stacyvm_host_report); }
+inline std::string host_report_text() { return detail::text(stacyvm_host_report_text); }
 inline std::string operations() { return detail::text(stacyvm_operations); }
 
 }  // namespace stacyvm

@@ -1,9 +1,6 @@
 #include "output.hpp"
 
 #include <poll.h>
-#include <rapidjson/encodings.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,10 +11,18 @@
 namespace cli {
 namespace {
 
-/// Moves past one character; false when the bytes at hand are none.
-bool decode_character(rapidjson::StringStream& in) {
-  unsigned codepoint = 0;
-  return rapidjson::UTF8<>::Decode(in, &codepoint);
+/// Bytes of the character that `bytes` begins with; 0 when it is none: cut off, overlong, a surrogate or beyond U+10FFFF.
+size_t character_size(std::string_view bytes) {
+  const auto at = [&](size_t i) { return i < bytes.size() ? static_cast<uint8_t>(bytes[i]) : uint8_t{0}; };
+  const uint8_t first = at(0);
+  if (first < 0x80) return 1;
+  const size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4) return 0;
+  for (size_t i = 1; i < size; ++i)
+    if ((at(i) & 0xc0) != 0x80) return 0;
+  const uint8_t second = at(1);
+  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) return 0;
+  return size;
 }
 
 /// 0 or an errno.
@@ -53,11 +58,12 @@ int print(std::string_view text) {
   return kExitOurs;
 }
 
-bool is_utf8(const std::string& bytes) {
-  // The NUL behind the text ends a character that is cut off.
-  rapidjson::StringStream in(bytes.c_str());
-  while (in.Tell() < bytes.size())
-    if (!decode_character(in)) return false;
+bool is_utf8(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const size_t size = character_size(bytes);
+    if (size == 0) return false;
+    bytes.remove_prefix(size);
+  }
   return true;
 }
 
@@ -75,20 +81,27 @@ std::string base64(std::string_view bytes) {
 }
 
 std::string json_string(std::string_view text) {
-  std::string clean(text);
-  if (!is_utf8(clean)) {
-    clean.clear();
-    for (const char c : text) {
-      if (static_cast<uint8_t>(c) < 0x80)
-        clean += c;
-      else
-        clean += "\xef\xbf\xbd";
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  const bool good = is_utf8(text);
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte >= 0x80 && !good) {
+      out += "\xef\xbf\xbd";
+    } else if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (byte < 0x20) {
+      out += "\\u00";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    } else {
+      out += c;
     }
   }
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
-  writer.String(clean.data(), static_cast<rapidjson::SizeType>(clean.size()));
-  return {buffer.GetString(), buffer.GetSize()};
+  return out + '"';
 }
 
 std::string json_bytes_member(std::string_view name, const std::string& bytes) {

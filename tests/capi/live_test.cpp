@@ -466,9 +466,19 @@ TEST_CASE("diagnostics go to a copy of the descriptor, which the application may
   close(log[0]);
 }
 
-TEST_CASE("the host report is a JSON object") {
-  char* json = nullptr;
+TEST_CASE("the host report is a JSON object, or a line for each of its rows") {
+  char *json = nullptr, *text = nullptr;
   MUST(stacyvm_host_report(&json, err));
   CHECK((json[0] == '{' && json[std::strlen(json) - 1] == '}'));
+  MUST(stacyvm_host_report_text(&text, err));
+  const auto count = [](std::string_view in, std::string_view part) {
+    size_t found = 0;
+    for (size_t at = in.find(part); at != in.npos; at = in.find(part, at + 1)) ++found;
+    return found;
+  };
+  CHECK(count(text, "\n") > 30);
+  CHECK(count(text, "\n") == count(json, "\"name\":"));
+  CHECK(count(text, " yes  ") == count(json, "\"ok\":true"));
   stacyvm_free(json);
+  stacyvm_free(text);
 }

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
+#include <vector>
 
 #include "core/bytes.hpp"
 #include "core/clock.hpp"
@@ -43,9 +45,15 @@ void append_member(std::string& out, std::string_view name, std::string_view tex
   model::json_append_string(out, text);
 }
 
-}  // namespace
+struct Row {
+  std::string_view name, meaning, detail;
+  int32_t error = 0;
+  int64_t value = -1;  // -1: none
+};
 
-std::string host_report_json() {
+/// Runs the probe and hands out its rows, in its order.
+template <class Take>
+void probe_rows(Take take) {
   Fd read_end, write_end;
   if (const int error = make_pipe(read_end, write_end)) throw errno_error(Code::limit, -error, "host probe");
   AgentProcess probe = AgentProcess::start("probe", write_end.get());
@@ -53,31 +61,63 @@ std::string host_report_json() {
   const std::string report = read_report(read_end.get());
   ByteReader reader(report);
   const uint32_t count = reader.count(kMinRowBytes);
-  std::string out = "{\"rows\":[";
-  for (uint32_t i = 0; i < count && reader.ok(); ++i) {
-    const std::string_view name = reader.bytes(), meaning = reader.bytes();
-    const int32_t error = reader.i32();
-    const int64_t value = reader.i64();
-    const std::string_view detail = reader.bytes();
-    if (i > 0) out += ',';
-    out += '{';
-    append_member(out, "name", name);
-    out += error == 0 ? ",\"ok\":true" : ",\"ok\":false";
-    if (error != 0) {
-      out += ",\"errno\":" + std::to_string(error) + ',';
-      append_member(out, "error", errno_text(error));
-    }
-    if (value >= 0) out += ",\"value\":" + std::to_string(value);
-    if (!detail.empty()) {
-      out += ',';
-      append_member(out, "detail", detail);
-    }
-    out += ',';
-    append_member(out, "meaning", meaning);
-    out += '}';
+  std::vector<Row> rows(count);
+  for (Row& row : rows) {
+    row.name = reader.bytes();
+    row.meaning = reader.bytes();
+    row.error = reader.i32();
+    row.value = reader.i64();
+    row.detail = reader.bytes();
   }
   if (!reader.done() || count == 0) throw Error(Code::unavailable, "the host probe ended early");
+  for (const Row& row : rows) take(row);
+}
+
+}  // namespace
+
+std::string host_report_json() {
+  std::string out = "{\"rows\":[";
+  bool first = true;
+  probe_rows([&](const Row& row) {
+    if (!std::exchange(first, false)) out += ',';
+    out += '{';
+    append_member(out, "name", row.name);
+    out += row.error == 0 ? ",\"ok\":true" : ",\"ok\":false";
+    if (row.error != 0) {
+      out += ",\"errno\":" + std::to_string(row.error) + ',';
+      append_member(out, "error", errno_text(row.error));
+    }
+    if (row.value >= 0) out += ",\"value\":" + std::to_string(row.value);
+    if (!row.detail.empty()) {
+      out += ',';
+      append_member(out, "detail", row.detail);
+    }
+    out += ',';
+    append_member(out, "meaning", row.meaning);
+    out += '}';
+  });
   return out + "]}";
+}
+
+std::string host_report_text() {
+  constexpr size_t kNameWidth = 28;
+  std::string out;
+  probe_rows([&](const Row& row) {
+    out += row.name;
+    out.append(row.name.size() < kNameWidth ? kNameWidth - row.name.size() : 1, ' ');
+    out += row.error == 0 ? "yes  " : "no   ";
+    out += row.meaning;
+    std::string note;
+    for (const std::string& part : {row.value >= 0 ? std::to_string(row.value) : std::string(), std::string(row.detail),
+                                    row.error != 0 ? errno_text(row.error) : std::string()}) {
+      if (part.empty()) continue;
+      if (!note.empty()) note += ", ";
+      note += part;
+    }
+    if (!note.empty()) out += " (" + note + ')';
+    out += '\n';
+  });
+  return out;
 }
 
 }  // namespace svm::providers::native

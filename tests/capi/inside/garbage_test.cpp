@@ -101,7 +101,7 @@ const std::set<std::string> kHarmless = {
     "stacyvm_error_free",     "stacyvm_open",           "stacyvm_close",         "stacyvm_session_close",   "stacyvm_operations",
     "stacyvm_op_fd",          "stacyvm_op_cancel",      "stacyvm_op_close",      "stacyvm_sandbox_id",      "stacyvm_sandbox_close",
     "stacyvm_stream_fd",      "stacyvm_stream_kind",    "stacyvm_stream_cancel", "stacyvm_stream_close",    "stacyvm_queue_fd",
-    "stacyvm_queue_close",    "stacyvm_exec_result_clear",
+    "stacyvm_queue_close",    "stacyvm_exec_result_clear", "stacyvm_host_report_text",
 };
 
 /// Expects INVALID, with an error that names `field`.
@@ -209,6 +209,7 @@ TEST_CASE("missing outputs and arguments out of range are named") {
   MUST(stacyvm_spawn_begin(b.session, nullptr, &op, err));
   MUST(stacyvm_op_wait(op, -1, err));
   INVALID("json_out", stacyvm_host_report(nullptr, &e));
+  INVALID("text_out", stacyvm_host_report_text(nullptr, &e));
   INVALID("json_out", stacyvm_operations(nullptr, &e));
   INVALID("out", stacyvm_open(nullptr, nullptr, &e));
   INVALID("timeout_ms", stacyvm_shutdown(b.vm, -2, &e));

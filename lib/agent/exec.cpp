@@ -47,6 +47,11 @@ std::string_view step_text(LaunchStep step) noexcept {
   return "exec";
 }
 
+protocol::Result about(protocol::Subject subject, protocol::Result failure) {
+  failure.subject = subject;
+  return failure;
+}
+
 /// A stdin without bytes: /dev/null where it is the real one, otherwise a pipe nobody writes to.
 int open_empty_input(Fd& out) noexcept {
   Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK));
@@ -156,11 +161,11 @@ void Exec::refuse(const LaunchReport& report) {
         return finish(failure(Code::file_not_found, error, "exec", program, "no such file or directory (the program or its interpreter)"));
       return finish(failure(error, "exec", program));
     }
-    case LaunchStep::cwd: return finish(failure(error, step_text(report.step), launch_->cwd()));
+    case LaunchStep::cwd: return finish(about(protocol::Subject::workdir, failure(error, step_text(report.step), launch_->cwd())));
     case LaunchStep::identity:
-      if (error == EINVAL)
-        return finish(failure(Code::invalid, error, step_text(report.step), request_.user, "id is not part of this sandbox"));
-      return finish(failure(error, step_text(report.step), request_.user));
+      return finish(about(protocol::Subject::user,
+                          error == EINVAL ? failure(Code::invalid, error, step_text(report.step), request_.user, "id is not part of this sandbox")
+                                          : failure(error, step_text(report.step), request_.user)));
     default: return finish(failure(Code::internal, error, step_text(report.step), {}, error_text(error)));
   }
 }

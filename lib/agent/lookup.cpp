@@ -40,6 +40,7 @@ std::optional<Identity> find_identity(const Context& context, std::string_view u
   if (user.empty()) return who;
   const auto refuse = [&](Code code, std::string_view detail) {
     why = failure(code, 0, "user", user, detail);
+    why.subject = protocol::Subject::user;
     return std::nullopt;
   };
   const auto spec = parse_user_spec(user);

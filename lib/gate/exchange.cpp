@@ -146,6 +146,11 @@ Error result_error(const protocol::Result& result) {
   // again and end are no errors: an agent that says so broke its protocol.
   const bool failure = code_is_known(static_cast<int32_t>(result.code)) && result.code != Code::again && result.code != Code::end;
   Error error(failure ? result.code : Code::internal, result.message.empty() ? "the operation failed" : result.message);
+  switch (result.subject) {
+    case protocol::Subject::user: (void)std::move(error).with("field", "user"); break;  // adds to it in place
+    case protocol::Subject::workdir: (void)std::move(error).with("field", "workdir").with("step", "working_directory"); break;
+    case protocol::Subject::other: break;
+  }
   if (result.error == 0) return error;
   return std::move(error).with("errno", static_cast<long long>(result.error));
 }

@@ -196,9 +196,10 @@ void result_fields(V& v, typename V::template Of<int32_t>& code, typename V::tem
   v.range(s.error, 0, kMaxErrno);
   v.text(s.message, 0, kMaxMessageBytes);
   v.blob(s.body);
+  v.choice(s.subject, Subject::workdir);
   v.require([&] {
     if (!is_outcome(code)) return false;
-    return code == static_cast<int32_t>(Code::ok) ? s.error == 0 && s.message.empty() : s.body.empty() && is_printable(s.message);
+    return code == static_cast<int32_t>(Code::ok) ? s.error == 0 && s.message.empty() && s.subject == Subject::other : s.body.empty() && is_printable(s.message);
   });
 }
 

@@ -211,13 +211,17 @@ struct Request {
 /// Only the member that `op` names is filled.
 bool decode(std::string_view in, Request& v);
 
+/// What of a request a failure is about, where a program may want to know.
+enum class Subject : uint8_t { other = 0, user = 1, workdir = 2 };
+
 /// Ends a stream. code ok: `body` is the operation's own answer (ExecResult, FileInfo, or empty), error and message are empty.
-/// Otherwise what failed, and no body. Never Code::again or Code::end.
+/// Otherwise what failed, and no body. A subject only with a failure. Never Code::again or Code::end.
 struct Result {
   Code code = Code::ok;
   int32_t error = 0;       // errno or 0
   std::string message;     // one line of printable ASCII naming the thing inside the sandbox that failed; at most 512 bytes
   std::string body;
+  Subject subject{};
   bool operator==(const Result&) const = default;
 };
 void encode(std::string& out, const Result& v);

@@ -64,8 +64,10 @@ stacyvm::Exec exec_of(const RunOptions& o, std::vector<std::string> command) {
 }
 
 /// The exit status when the command did not start or its stream broke.
-int refusal_status(int32_t code) {
-  switch (code) {
+int refusal_status(const stacyvm::Error& error) {
+  // The program may well be there, so this is no "not found". Quotes inside the details' texts are escaped: this is a member and its value.
+  if (error.details().find(R"("step":"working_directory")") != std::string::npos) return kExitNotExecutable;
+  switch (error.code()) {
     case STACYVM_E_FILE_NOT_FOUND: return kExitNotFound;
     case STACYVM_E_FORBIDDEN: return kExitNotExecutable;
     default: return kExitOurs;
@@ -143,7 +145,7 @@ class Run {
         report_.status = end_status(report_.result.value());
       }
     } catch (const stacyvm::Error& error) {
-      failed(error, refusal_status(error.code()));
+      failed(error, refusal_status(error));
     } catch (const std::system_error& error) {
       complain(error.what());
       report_.status = kExitOurs;
@@ -231,8 +233,9 @@ Verb add_run(CLI::App& app) {
   verb->prefix_command();  // from the first word that is no option on, everything is the command's
   verb->footer(
       "stacyvm run [OPTIONS] -- COMMAND [ARGUMENT...]\n"
-      "Exit status: the command's; 128 + n when signal n ended it; 124 timeout; 125 stacyvm failed; 126 not executable;\n"
-      "127 not found. The first SIGINT, SIGTERM, SIGHUP or SIGQUIT goes to the command, the second ends the sandbox.\n"
+      "Exit status: the command's; 128 + n when signal n ended it; 124 timeout; 125 stacyvm failed, or there was\n"
+      "more output than --json collects; 126 not executable, or no such working directory; 127 not found.\n"
+      "The first SIGINT, SIGTERM, SIGHUP or SIGQUIT goes to the command, the second ends the sandbox.\n"
       "After 24 hours it ends in any case.");
   return {verb, true, [verb, options](const CommandWords& words) {
             std::vector<std::string> command = verb->remaining();

@@ -94,6 +94,10 @@ TEST_CASE("the working directory and the user are the default's, or the command'
   CHECK(lab.sandbox.exec(exec).out == "/usr/bin\n");
   exec.cwd = "/none";
   CHECK(code_of([&] { lab.sandbox.exec(exec); }) == STACYVM_E_FILE_NOT_FOUND);
+  CHECK(details_of([&] { lab.sandbox.exec(exec); }) == R"({"field":"workdir","step":"working_directory","errno":2})");
+  exec.cwd = "/root";  // the user's own where one id is mapped
+  if (enforces(lab.sandbox, "id_range"))
+    CHECK(details_of([&] { lab.sandbox.exec(exec); }) == R"({"field":"workdir","step":"working_directory","errno":13})");
   exec.cwd = "relative";
   CHECK(code_of([&] { lab.sandbox.exec(exec); }) == STACYVM_E_INVALID);
 
@@ -106,7 +110,8 @@ TEST_CASE("the working directory and the user are the default's, or the command'
       CHECK(lab.sandbox.exec(exec).out == id);
     } else {
       const int32_t code = code_of([&] { lab.sandbox.exec(exec); });
-      if (std::string(user) != "1000:7") CHECK(code == STACYVM_E_UNSUPPORTED);
+      CHECK(code == STACYVM_E_UNSUPPORTED);
+      CHECK(details_of([&] { lab.sandbox.exec(exec); }) == R"({"field":"user"})");
     }
   }
   auto spawn = spawn_options();

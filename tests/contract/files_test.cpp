@@ -87,8 +87,23 @@ TEST_CASE("files act as the sandbox's user") {
     CHECK(lab.sandbox.stat("/tmp/roots").uid == 0);
     CHECK(code_of([&] { lab.sandbox.read_file("/tmp/roots"); }) == STACYVM_E_FORBIDDEN);
   } else {
-    CHECK(lab.refusal("file.write", R"({"path":"/tmp/roots","content":"x","user":"root"})") == STACYVM_E_UNSUPPORTED);
+    const std::pair<const char*, const char*> operations[] = {
+        {"file.write", R"("path":"/tmp/mine","content":"x")"}, {"file.stat", R"("path":"/tmp/mine")"}, {"file.list", R"("path":"/tmp")"},
+        {"file.glob", R"("pattern":"/tmp/*")"}, {"file.move", R"("old_path":"/tmp/mine","new_path":"/tmp/theirs")"},
+        {"file.chmod", R"("path":"/tmp/mine","mode":"0600")"}, {"file.mkdir", R"("path":"/tmp/d")"}, {"file.remove", R"("path":"/tmp/mine")"}};
+    for (const auto& [op, members] : operations)
+      for (const char* user : {"root", "nobody", "1234", "65534:65534", "1000:7"}) {
+        const std::string body = std::string("{") + members + ",\"user\":\"" + user + "\"}";
+        CAPTURE(std::string(op));
+        CAPTURE(body);
+        CHECK(lab.refusal(op, body) == STACYVM_E_UNSUPPORTED);
+        CHECK(details_of([&] { lab.call(op, body); }) == R"({"field":"user"})");
+      }
+    CHECK(lab.sandbox.read_file("/tmp/mine") == "x");
   }
+  // A user that there is not is a mistake everywhere.
+  CHECK(lab.refusal("file.write", R"({"path":"/tmp/x","content":"x","user":"alice"})") == STACYVM_E_INVALID);
+  CHECK(details_of([&] { lab.call("file.write", R"({"path":"/tmp/x","content":"x","user":"alice"})"); }) == R"({"field":"user"})");
 }
 
 TEST_CASE("names and contents of any bytes") {

@@ -87,6 +87,10 @@ class Run(unittest.TestCase):
         self.assertEqual(shell("kill -TERM $$").returncode, 128 + signal.SIGTERM)
         self.assertEqual(run("no-such-program").returncode, 127)
         self.assertEqual(run("/etc/passwd").returncode, 126)
+        for directory in ("/no/such/directory", "/etc/passwd"):
+            lost = run("true", options=["--workdir", directory])
+            self.assertEqual(lost.returncode, 126)
+            self.assertIn(f"working directory {directory}:".encode(), lost.stderr)
         self.assertEqual(run("sleep", "20", options=["--timeout", "200ms"]).returncode, 124)
         failed = run("true", options=["--image", "debian:12"])
         self.assertEqual(failed.returncode, 125)
@@ -234,7 +238,8 @@ class Run(unittest.TestCase):
 
     def test_json_of_failures(self):
         for command, options, status, code in ((["true"], ["--image", "/no/such/image"], 125, "NOT_FOUND"),
-                                               (["no-such-program"], [], 127, "FILE_NOT_FOUND"), (["/etc/passwd"], [], 126, "FORBIDDEN")):
+                                               (["no-such-program"], [], 127, "FILE_NOT_FOUND"), (["/etc/passwd"], [], 126, "FORBIDDEN"),
+                                               (["true"], ["--workdir", "/none"], 126, "FILE_NOT_FOUND")):
             done = run(*command, options=["--json", *options])
             answer = json.loads(done.stdout)
             self.assertEqual((done.returncode, answer["exit_code"], answer["error"]["code"]), (status, status, code))

@@ -37,6 +37,13 @@ TEST_CASE("exchange: codes that are no errors are not believed; an empty message
   CHECK(error.facts().empty());
 }
 
+TEST_CASE("exchange: what of the request a failure is about becomes facts") {
+  CHECK(gate::result_error({Code::unsupported, 0, "no", "", protocol::Subject::user}).facts() == Error::Facts{{"field", "user"}});
+  const Error error = gate::result_error({Code::file_not_found, 2, "none", "", protocol::Subject::workdir});
+  CHECK(error.facts() == Error::Facts{{"field", "workdir"}, {"step", "working_directory"}, {"errno", "2"}});
+  CHECK(error.message() == "none");
+}
+
 TEST_CASE("exchange: nobody waits for ever on an agent that is silent") {
   for (const gate::Bounds& bounds : {gate::Bounds{100, 20, -1}, gate::Bounds{100, -1, 20}, gate::Bounds{100, 5000, 20}})
     for (const std::string_view input : {std::string_view(), std::string_view("x")}) {

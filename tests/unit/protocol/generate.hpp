@@ -122,6 +122,7 @@ inline void fill(Random& r, Result& v) {
   } else {
     v.error = r.small(0, 4095);
     v.message = r.of("abc xyz/:~", 0, 80);
+    v.subject = r.choice(Subject::workdir);
   }
 }
 

@@ -211,6 +211,9 @@ TEST_CASE("result") {
   CHECK_FALSE(with(Code::io, -1, "", ""));
   CHECK_FALSE(with(Code::io, 5, std::string(513, '~'), ""));
   CHECK(with(Code::io, 5, " ~", ""));
+  CHECK(accepts<Result>([](auto& v) { v = {Code::io, 0, "", "", Subject::workdir}; }));
+  CHECK_FALSE(accepts<Result>([](auto& v) { v = {Code::io, 0, "", "", static_cast<Subject>(3)}; }));
+  CHECK_FALSE(accepts<Result>([](auto& v) { v = {Code::ok, 0, "", "", Subject::user}; }));
   for (const char c : {'\0', '\n', '\x1f', '\x7f', '\x80', '\xff'}) CHECK_FALSE(with(Code::io, 5, std::string("a") + c, ""));
   for (int32_t code = -120; code <= 20; ++code) {
     CAPTURE(code);

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -136,7 +137,10 @@ void probe_time_namespace(ProbeOutcome& out, const ProbeContext&) noexcept {
 void probe_id_range(ProbeOutcome& out, const ProbeContext&) noexcept {
   if (const char* why = why_no_id_ranges()) return out.fail(EPERM, why);
   in_namespaces(CLONE_NEWUSER, IdMap::range, out, [](ProbeOutcome& o) {
-    if (::setresgid(65'535, 65'535, 65'535) < 0 || ::setresuid(65'535, 65'535, 65'535) < 0) o.fail(errno, "the last id of the range");
+    constexpr unsigned kLast = 65'535;
+    // libc's functions would look for other threads, which this process may have been cloned from.
+    if (::syscall(SYS_setresgid, kLast, kLast, kLast) < 0 || ::syscall(SYS_setresuid, kLast, kLast, kLast) < 0)
+      o.fail(errno, "the last id of the range");
   });
   if (out.error == 0) out.value = 65'536;
 }

@@ -27,18 +27,22 @@ using protocol::DataKind;
 using protocol::FrameType;
 
 namespace {
-void become_process_one() {
-  must(::unshare(CLONE_NEWPID | CLONE_NEWNS) == 0, "unshare");
-  const pid_t inner = ::fork();
-  must(inner >= 0, "fork");
-  if (inner > 0) {
+/// Goes on in the child; this process stays only to hand on how that ends.
+void continue_in(pid_t child) {
+  must(child >= 0, "child");
+  if (child > 0) {
     int status = 0;
     // The channel must end with the agent, not with us.
     ::syscall(SYS_close_range, 3, ~0u, 0);
-    ::waitpid(inner, &status, 0);
+    ::waitpid(child, &status, 0);
     ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
   }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+void become_process_one() {
+  must(::unshare(CLONE_NEWPID | CLONE_NEWNS) == 0, "unshare");
+  continue_in(::fork());
   must(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "private mounts");
   must(::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0, "mount proc");
 }
@@ -53,12 +57,17 @@ void become_rootless(uint32_t uid) {
   must(::syscall(SYS_setresgid, uid, uid, uid) == 0, "gid");
   must(::syscall(SYS_setresuid, uid, uid, uid) == 0, "uid");
   must(::prctl(PR_SET_DUMPABLE, 1) == 0, "dumpable");  // so that the maps can be written
-  must(::unshare(CLONE_NEWUSER) == 0, "user namespace");
+  continue_in(clone_into_user_namespace());
   write_map("/proc/self/setgroups", "deny");
   write_map("/proc/self/uid_map", "0 " + std::to_string(uid) + " 1");
   write_map("/proc/self/gid_map", "0 " + std::to_string(uid) + " 1");
 }
 }  // namespace
+
+pid_t clone_into_user_namespace() {
+  // Not fork and unshare: a sanitizer has a thread in every process, and those may not unshare.
+  return static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+}
 
 void must(bool ok, const char* step) {
   if (ok) return;

@@ -100,6 +100,8 @@ class TemporaryDirectory {
 protocol::ExecRequest shell(const std::string& script);
 std::string read_text(const std::string& path);
 void write_text(const std::string& path, const std::string& text);
+/// A child in a user namespace of its own: 0 there, its number or -1 here.
+pid_t clone_into_user_namespace();
 /// In the child that becomes the agent: _exit with a message naming the step that failed.
 void must(bool ok, const char* step);
 /// Whether this process may become other users (else a reason was printed).

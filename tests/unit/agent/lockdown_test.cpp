@@ -30,11 +30,15 @@ constexpr char kLook[] =
 constexpr char kTouch[] =
     "cd /proc/1; ls fd map_files 2>/dev/null; for f in oom_score_adj comm clear_refs coredump_filter; do (echo 1 >$f) 2>/dev/null && echo $f; done; true";
 
+bool succeeds(pid_t child) {
+  int status = 1;
+  return child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
+}
+
 bool in_child(const std::function<bool()>& act) {
   const pid_t pid = ::fork();
   if (pid == 0) ::_exit(act() ? 0 : 1);
-  int status = 1;
-  return pid > 0 && ::waitpid(pid, &status, 0) == pid && status == 0;
+  return succeeds(pid);
 }
 
 bool can_be_process_one() {
@@ -180,7 +184,10 @@ TEST_CASE("profile build: root keeps five capabilities, its file operations none
 
 TEST_CASE("rootless: one user, and still no way to the agent") {
   const bool able = in_child([] {
-    return ::syscall(SYS_setresuid, 1234, 1234, 1234) == 0 && ::prctl(PR_SET_DUMPABLE, 1) == 0 && ::unshare(CLONE_NEWUSER) == 0;
+    if (::syscall(SYS_setresuid, 1234, 1234, 1234) != 0) return false;
+    const pid_t child = clone_into_user_namespace();
+    if (child == 0) ::syscall(SYS_exit_group, 0);
+    return succeeds(child);
   });
   if (!can_switch_users() || !able || !can_be_process_one()) {
     MESSAGE("skipped: no user namespaces for ordinary users here");

@@ -85,7 +85,7 @@ void check_only(const Report& report, int error, std::initializer_list<const cha
   const std::set<std::string> changed(names.begin(), names.end());
   for (unsigned i = 0; i < report.count; ++i) {
     const ProbeRow& row = report.rows[i];
-    CAPTURE(row.name);
+    CAPTURE(std::string(row.name));
     CAPTURE(std::string(row.detail));
     if (changed.count(row.name) == 0) {
       CHECK(row.error == untouched()[row.name].error);
@@ -110,7 +110,7 @@ TEST_CASE("probe: rows are distinct, in order, printable, and say something") {
   std::set<std::string> names;
   for (unsigned i = 0; i < report.count; ++i) {
     const ProbeRow& row = report.rows[i];
-    CAPTURE(row.name);
+    CAPTURE(std::string(row.name));
     CHECK(names.insert(row.name).second);
     CHECK(std::strlen(row.meaning) > 5);
     CHECK(row.error >= 0);

@@ -24,4 +24,6 @@ done
 chmod -R a+rX "$copy"
 cd "$copy/home"
 setpriv --reuid 65534 --regid 65534 --clear-groups env -i PATH="$PATH" HOME="$copy/home" XDG_RUNTIME_DIR="$copy/home" TMPDIR="$copy/tmp" \
-  LD_LIBRARY_PATH="$copy" SVM_TOOLS="$copy" "$copy/program" "$@"
+  LD_LIBRARY_PATH="$copy" SVM_TOOLS="$copy" \
+  ${ASAN_OPTIONS+"ASAN_OPTIONS=$ASAN_OPTIONS"} ${UBSAN_OPTIONS+"UBSAN_OPTIONS=$UBSAN_OPTIONS"} ${TSAN_OPTIONS+"TSAN_OPTIONS=$TSAN_OPTIONS"} \
+  "$copy/program" "$@"

@@ -60,10 +60,7 @@ int clone_child(Child& child, void* stack, int& pidfd) {
   // ThreadSanitizer takes a child in shared memory for a second thread of a forked process, and AddressSanitizer would go on to guard the
   // frames of its stack after the stack is gone. Here the child gets a copy, and answers through `child`, which is in a shared mapping.
   (void)stack;
-  isolation::CloneArgs arguments{};
-  arguments.flags = CLONE_VFORK | CLONE_PIDFD;
-  arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-  const long pid = ::syscall(isolation::kSysClone3, &arguments, sizeof arguments);
+  const long pid = ::syscall(SYS_clone, CLONE_VFORK | CLONE_PIDFD, nullptr, &pidfd, nullptr, nullptr);
   if (pid == 0) ::_exit(run_child(&child));
   return static_cast<int>(pid);
 #else

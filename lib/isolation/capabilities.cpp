@@ -19,13 +19,11 @@ uint64_t profile_capabilities(Profile profile) noexcept {
 int reduce_bounding_set(uint64_t keep) noexcept {
   // Ask for each number rather than trust CAP_LAST_CAP: the running kernel may know more than the header, and ends with EINVAL.
   for (int number = 0; number < kCapabilityBits; ++number) {
-    const int present = ::prctl(PR_CAPBSET_READ, number, 0, 0, 0);
-    if (present < 0) {
-      if (errno == EINVAL && number > 0) break;
-      return -errno;
-    }
-    if (present == 0 || (keep & capability(number)) != 0) continue;
-    if (::prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0) return -errno;
+    if ((keep & capability(number)) != 0 || ::prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == 0) continue;
+    const int error = errno;
+    if (error == EINVAL && number > 0) break;
+    // Without CAP_SETPCAP nothing can be dropped: no harm where nothing is there.
+    if (error != EPERM || ::prctl(PR_CAPBSET_READ, number, 0, 0, 0) != 0) return -error;
   }
   return ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ? -errno : 0;
 }

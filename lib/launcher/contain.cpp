@@ -58,14 +58,12 @@ int open_file(int parent, const char* name, Fd& out) noexcept {
 }
 
 int make_directory(int parent, const char* name, mode_t mode) noexcept {
-  if (::mkdirat(parent, name, 0700) < 0) return errno == EEXIST ? 0 : -errno;  // an image's own directory keeps its mode
-  return ::fchmodat(parent, name, mode, 0) < 0 ? -errno : 0;
+  return ::mkdirat(parent, name, mode) < 0 && errno != EEXIST ? -errno : 0;  // an image's own directory keeps its mode
 }
 
 int make_file(int parent, const char* name, const char* text, size_t size) noexcept {
   Fd file(::openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
   if (!file) return -errno;
-  if (::fchmod(file.get(), 0644) < 0) return -errno;
   return write_all(file.get(), text, size);
 }
 

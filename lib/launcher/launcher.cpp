@@ -447,6 +447,7 @@ int run(int socket) noexcept {
   sigset_t all;
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  (void)::umask(0);  // what sandboxes are built of has the modes it is given; the agent sets its own
   auto launcher = std::make_unique<Launcher>(socket);
   return launcher->run();
 }

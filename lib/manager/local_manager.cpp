@@ -193,7 +193,7 @@ class LocalManager final : public Manager {
     {
       const std::lock_guard lock(mutex_);
       const auto found = sandboxes_.find(std::string(id));
-      if (found != sandboxes_.end()) return found->second.record;
+      if (found != sandboxes_.end() && found->second.record.state != State::destroyed) return found->second.record;
     }
     if (!options_.read_only) throw not_found();
     const std::optional<SandboxRecord> record = store_->get(id);
@@ -232,7 +232,7 @@ class LocalManager final : public Manager {
     {
       const std::lock_guard lock(mutex_);
       const auto found = sandboxes_.find(std::string(id));
-      if (found == sandboxes_.end()) throw not_found();
+      if (found == sandboxes_.end() || found->second.record.state == State::destroyed) throw not_found();
       const auto next = next_state(found->second.record.state, Event::destroy_asked);
       if (!next) {
         // A destroy that timed out may be asked again; a second one at the same moment is told so.
@@ -331,7 +331,7 @@ class LocalManager final : public Manager {
   /// Needs mutex_.
   Live& running(std::string_view id) {
     const auto found = sandboxes_.find(std::string(id));
-    if (found == sandboxes_.end()) throw not_found();
+    if (found == sandboxes_.end() || found->second.record.state == State::destroyed) throw not_found();
     if (found->second.record.state != State::running) throw Error(Code::conflict, "the sandbox is being started or destroyed");
     return found->second;
   }
@@ -426,6 +426,8 @@ class LocalManager final : public Manager {
         if (found == sandboxes_.end() || found->second.record.state != State::running) continue;
         const SandboxRecord record = found->second.record;
         const std::shared_ptr<providers::Session> session = std::move(found->second.session);
+        // From here on it is gone for everybody, although its row still says otherwise.
+        found->second.record.state = next_state(State::running, Event::ended_by_itself).value();
         lock.unlock();
         forget_running(record, "lost");
         audit_system("sandbox.destroy", id, "OK", "lost: it ended by itself");

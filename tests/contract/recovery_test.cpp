@@ -3,7 +3,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <thread>
 
@@ -75,6 +77,20 @@ class Owner {
   int ids_ = -1;
 };
 
+/// Children of this process that are launchers.
+std::vector<pid_t> launchers() {
+  std::vector<pid_t> found;
+  for (const auto& task : fs::directory_iterator("/proc/self/task")) {
+    std::ifstream children(task.path() / "children");
+    for (pid_t child; children >> child;) {
+      std::string name;
+      std::getline(std::ifstream("/proc/" + std::to_string(child) + "/cmdline"), name, '\0');  // "" when it has ended
+      if (name == "stacyvm-launcher") found.push_back(child);
+    }
+  }
+  return found;
+}
+
 stacyvm::Options in(const std::string& directory) {
   stacyvm::Options options;
   options.state_dir = directory;
@@ -138,6 +154,37 @@ TEST_CASE("killed at any moment, also while it is starting sandboxes") {
     CHECK(session.call("sandbox.list") == "[]");
     CHECK(within(5000, [&] { return processes_with(marker) == 0; }));
   }
+}
+
+TEST_CASE("a launcher that is killed under load costs its sandboxes, and nothing else") {
+  stacyvm::Instance vm;
+  stacyvm::Session session = vm.session();
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t)
+    threads.emplace_back([&] {
+      while (!stop) {
+        try {
+          stacyvm::Sandbox sandbox = session.spawn(spawn_options());
+          for (int i = 0; i < 3; ++i) sandbox.exec(stacyvm::Exec::sh("true"));
+          sandbox.destroy();
+        } catch (const stacyvm::Error&) {
+          // The next spawn starts another launcher.
+        }
+      }
+    });
+  std::minstd_rand random(11);
+  int killed = 0;
+  for (int round = 0; round < 40; ++round) {
+    std::this_thread::sleep_for(milliseconds(random() % 40));
+    for (const pid_t launcher : launchers()) killed += kill(launcher, SIGKILL) == 0 ? 1 : 0;
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  CHECK(killed > 0);
+  CHECK(within(5000, [&] { return session.call("sandbox.list") == "[]"; }));
+  stacyvm::Sandbox sandbox = session.spawn(spawn_options());
+  CHECK(sh(sandbox, "echo works") == "works\n");
 }
 
 TEST_CASE("closing an instance ends its sandboxes; a private one leaves nothing either") {

@@ -24,7 +24,8 @@ namespace {
 
 using model::SandboxRecord, model::State;
 
-constexpr int64_t kRetentionMs = 7ll * 24 * 60 * 60 * 1000;  // rows of ended sandboxes
+constexpr int64_t kRetentionMs = 7ll * 24 * 60 * 60 * 1000;  // rows of ended sandboxes; without a state directory nobody asks for them
+constexpr unsigned kEndsPerPrune = 256;  // so that an instance that is never closed does not grow either
 constexpr uint32_t kRecoveryPage = 1000;
 constexpr unsigned kReapers = 4;  // expiries destroyed at a time, so that one that is stuck holds up no other
 
@@ -51,7 +52,7 @@ class LocalManager final : public Manager {
     const std::string& instance = private_ ? private_->id() : store_->instance_id();
     provider_ = providers::native::create(reactor_, instance);
     recover();
-    store_->prune(system_clock().wall_ms() - kRetentionMs);
+    prune();
     for (unsigned i = 0; i < kReapers; ++i) reapers_.emplace_back([this] { reap(); });
   }
 
@@ -363,6 +364,17 @@ class LocalManager final : public Manager {
     }
     idle_.notify_all();
     if (failure) throw *failure;
+    if (++ended_ % kEndsPerPrune != 0) return;
+    try {
+      prune();
+    } catch (const Error& error) {  // it ended all the same
+      options_.log.write(LogLevel::error, "store: " + error.message());
+    }
+  }
+
+  void prune() {
+    // Also what ended in this very millisecond, where nothing is kept.
+    store_->prune(private_ ? INT64_MAX : system_clock().wall_ms() - kRetentionMs);
   }
 
   /// As finish(), for where another error is on its way to the caller.
@@ -493,6 +505,7 @@ class LocalManager final : public Manager {
   std::condition_variable wake_;  // reapers
   std::condition_variable idle_;  // shutdown
   bool closed_ = false, ending_ = false;
+  std::atomic<unsigned> ended_ = 0;  // sandboxes
   unsigned spawning_ = 0;
   std::unordered_map<std::string, Live> sandboxes_;
   std::set<std::pair<int64_t, std::string>> deadlines_;  // monotonic

@@ -60,7 +60,8 @@ using model::kIdsPerRange;
 /// store makes nothing: Error not_found when there is no database, conflict when an older schema would have to be upgraded; it works on
 /// a read-only file system. The caller holds the directory's lock.
 std::unique_ptr<Store> open_sqlite(const std::string& directory, bool read_only);
-/// The same, private and in memory.
+/// The same, private and in memory. Of the audit rows it keeps the last ones, at least kMemoryAuditRows and a tenth more at most.
+inline constexpr int64_t kMemoryAuditRows = 10'000;
 std::unique_ptr<Store> open_sqlite_memory();
 
 /// Exclusive owner of a state directory for the life of the object: a POSIX lock on `<directory>/lock`, which holds the owner's pid. Error

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <string>
 #include <thread>
 
 #include "../contract/lab.hpp"
@@ -77,7 +78,7 @@ void check_flat(const Use& before, const char* what) {
   // Threads of the pool end some seconds after their last job.
   CHECK(within(30'000, [&] { return Use().threads <= before.threads; }));
   const Use after;
-  MESSAGE(what << ": descriptors " << before.fds << " -> " << after.fds << ", threads " << before.threads << " -> " << after.threads << ", KiB "
+  MESSAGE(std::string(what) << ": descriptors " << before.fds << " -> " << after.fds << ", threads " << before.threads << " -> " << after.threads << ", KiB "
                << before.kib << " -> " << after.kib << ", mounts " << before.mounts << " -> " << after.mounts);
   CHECK(after.fds <= before.fds);
   CHECK(after.mounts == before.mounts);

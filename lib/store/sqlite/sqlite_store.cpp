@@ -42,6 +42,7 @@ constexpr const char* kPrune =
     "ORDER BY destroyed_ms LIMIT ?)";
 constexpr const char* kInstance = "SELECT instance_id FROM instance";
 constexpr const char* kAppendAudit = "INSERT INTO audit (" SVM_AUDIT_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)";
+constexpr const char* kForgetAudit = "DELETE FROM audit WHERE seq <= ?";
 constexpr const char* kAudit = "SELECT " SVM_AUDIT_COLUMNS " FROM audit WHERE seq > ? ORDER BY seq LIMIT ?";
 constexpr const char* kLastAudit = "SELECT coalesce(max(seq), 0) FROM audit";
 
@@ -172,7 +173,16 @@ class SqliteStore final : public Store {
         bind_audit(*append, ++seq, row);
         append->step();
       }
+      // In memory the log would grow for as long as the process lives. A tenth at a time, so that not every row costs a deletion.
+      const int64_t forget = seq - kMemoryAuditRows;
+      const bool forgets = !pool_ && forget >= forgotten_audit_seq_ + kMemoryAuditRows / 10;
+      if (forgets) {
+        const Use statement = connection.prepared(kForgetAudit);
+        statement->bind(forget);
+        statement->step();
+      }
       transaction.commit();
+      if (forgets) forgotten_audit_seq_ = forget;
       for (model::AuditRow& row : rows) row.seq = ++last_audit_seq_;
     });
     // What synchronous=FULL would do within the commit, done here without the writer's mutex: no spawn waits for the disk because an
@@ -293,6 +303,7 @@ class SqliteStore final : public Store {
   // What the rows say, kept because this is their only writer: counting them on every spawn would grow with their number.
   uint32_t live_ = 0;
   int64_t last_audit_seq_ = 0;
+  int64_t forgotten_audit_seq_ = 0;  // in memory: rows up to here are gone
   uint32_t searched_first_ = 0;
   uint64_t taken_below_ = 0;
 };

@@ -74,3 +74,21 @@ TEST_CASE("audit rows can be neither changed nor deleted") {
   sqlite3_close(db);
   CHECK(open_sqlite(directory.path(), false)->audit(0, 10).at(0).object == "a");
 }
+
+TEST_CASE("in memory the last audit rows are kept, and their numbers go on") {
+  const auto store = open_sqlite_memory();
+  constexpr int64_t kRows = kMemoryAuditRows + kMemoryAuditRows / 10;
+  std::vector<AuditRow> rows(100, audit_row("a"));
+  for (int64_t written = 0; written < kRows - 100; written += 100) store->append_audit(rows, false);
+  CHECK(store->audit(0, 1).at(0).seq == 1);  // a tenth more than the bound is the most
+  for (int i = 0; i < 30; ++i) {
+    store->append_audit(rows, false);
+    const auto kept = store->audit(0, 100'000);
+    CHECK(kept.size() >= static_cast<size_t>(kMemoryAuditRows));
+    CHECK(kept.size() <= static_cast<size_t>(kRows));
+    CHECK(kept.back().seq == rows.back().seq);
+    CHECK(kept.back().seq - kept.front().seq + 1 == static_cast<int64_t>(kept.size()));
+  }
+  CHECK(store->audit(0, 1).at(0).seq > 1);
+  CHECK(store->last_audit_seq() == rows.back().seq);
+}

@@ -41,7 +41,7 @@ class Store {
   /// limit > 0. Error invalid (field after) when there is no such row.
   virtual std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) const = 0;
   virtual uint32_t live_count() const = 0;
-  /// Deletes destroyed rows older than the wall time, oldest first; returns how many. At most kMaxPrune a call.
+  /// Deletes rows of sandboxes that ended, or failed to start, before the wall time, oldest first; returns how many. At most kMaxPrune a call.
   static constexpr uint32_t kMaxPrune = 10'000;
   virtual uint32_t prune(int64_t destroyed_before_ms) = 0;
 

@@ -38,8 +38,8 @@ constexpr const char* kRanges =
     "SELECT id_base FROM sandboxes INDEXED BY sandboxes_id_range WHERE " SVM_LIVE
     " AND id_base <> 0 AND id_base > ? ORDER BY id_base";
 constexpr const char* kPrune =
-    "DELETE FROM sandboxes WHERE seq IN (SELECT seq FROM sandboxes WHERE state = 'destroyed' AND destroyed_ms < ? "
-    "ORDER BY destroyed_ms LIMIT ?)";
+    "DELETE FROM sandboxes WHERE seq IN (SELECT seq FROM sandboxes WHERE state IN ('destroyed', 'error') AND "
+    "destroyed_ms < ? ORDER BY destroyed_ms LIMIT ?)";
 constexpr const char* kInstance = "SELECT instance_id FROM instance";
 constexpr const char* kAppendAudit = "INSERT INTO audit (" SVM_AUDIT_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)";
 constexpr const char* kForgetAudit = "DELETE FROM audit WHERE seq <= ?";

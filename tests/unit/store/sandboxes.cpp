@@ -340,7 +340,7 @@ TEST_CASE("list gives live sandboxes, newest first, in pages") {
   });
 }
 
-TEST_CASE("prune removes destroyed rows older than the time, and no others") {
+TEST_CASE("prune removes rows of what ended or failed before the time, and no others") {
   with_stores([](Store& store) {
     for (int i = 0; i < 5; ++i) {
       SandboxRecord record = sandbox("sb-" + std::to_string(i));
@@ -354,8 +354,10 @@ TEST_CASE("prune removes destroyed rows older than the time, and no others") {
     CHECK(store.prune(101) == 1);
     CHECK_FALSE(store.get("sb-0"));
     CHECK(store.get("sb-1"));
-    CHECK(store.prune(INT64_MAX) == 2);
+    CHECK(store.prune(400) == 2);
     CHECK(store.get("sb-3"));
+    CHECK(store.prune(401) == 1);
+    CHECK_FALSE(store.get("sb-3"));
     CHECK(store.get("sb-4"));
     CHECK(store.prune(INT64_MAX) == 0);
     CHECK(store.live_count() == 1);

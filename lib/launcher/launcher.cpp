@@ -37,6 +37,7 @@ constexpr int64_t kRemoveRetryMs = 2;       // a control group stays busy a mome
 constexpr int64_t kQuietMs = 5;              // without a message for so long, there is time to prepare the next sandbox
 constexpr int64_t kRemoveGiveUpMs = 5'000;
 constexpr int64_t kEndingMs = 5'000;        // the host is gone: how long its sandboxes may take to go
+constexpr uint32_t kNobody = 65'534;         // is in every passwd file that is written here
 constexpr uint64_t kAgentHeadroom = 64ull << 20;  // bytes of the agent's own level beyond the commands' limit and the disk
 
 struct Sandbox {
@@ -244,7 +245,7 @@ class Launcher {
     const char* shell = layout_.bash ? "/bin/bash" : "/bin/sh";
     plan.passwd = "root:x:0:0:root:/root:" + std::string(shell) + "\nuser:x:1000:1000:user:/workspace:" + shell + "\n";
     plan.group = "root:x:0:\ntty:x:5:\nuser:x:1000:\n";
-    if (request.uid != 0 && request.uid != 1000) {
+    if (request.uid != 0 && request.uid != 1000 && request.uid != kNobody) {
       plan.passwd += "sandbox:x:" + std::to_string(request.uid) + ":" + std::to_string(request.gid) + ":sandbox:/workspace:" + shell + "\n";
       plan.group += "sandbox:x:" + std::to_string(request.gid) + ":\n";
     }

@@ -224,7 +224,7 @@ Verb add_run(CLI::App& app) {
   text("--pids,--pids-limit", options->pids, "Processes and threads; enforced, or the run fails");
   text("--disk", options->disk, "Space for files, such as 1g; enforced, or the run fails");
   text("--timeout", options->timeout, "Kill the command after this time, such as 30s or 1m30s; exit status 124");
-  text("-u,--user", options->user, "user (default), root, a number, or a name in the image");
+  text("-u,--user", options->user, "user (default), root, nobody, UID or UID:GID");
   text("-w,--workdir", options->workdir, "Working directory inside (default /workspace)");
   text("--profile", options->profile, "default, debug (ptrace) or build (package installs)");
   verb->add_flag("--best-effort", options->best_effort, "Go without limits that this host cannot enforce");

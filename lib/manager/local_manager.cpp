@@ -193,8 +193,7 @@ class LocalManager final : public Manager {
   SandboxRecord get(std::string_view id) override {
     {
       const std::lock_guard lock(mutex_);
-      const auto found = sandboxes_.find(std::string(id));
-      if (found != sandboxes_.end() && found->second.record.state != State::destroyed) return found->second.record;
+      if (const Live* live = find(id)) return live->record;
     }
     if (!options_.read_only) throw not_found();
     const std::optional<SandboxRecord> record = store_->get(id);
@@ -232,22 +231,21 @@ class LocalManager final : public Manager {
     std::shared_ptr<providers::Session> session;
     {
       const std::lock_guard lock(mutex_);
-      const auto found = sandboxes_.find(std::string(id));
-      if (found == sandboxes_.end() || found->second.record.state == State::destroyed) throw not_found();
-      const auto next = next_state(found->second.record.state, Event::destroy_asked);
+      Live* const live = find(id);
+      if (!live) throw not_found();
+      record = live->record;
+      const auto next = next_state(record.state, Event::destroy_asked);
       if (!next) {
         // A destroy that timed out may be asked again; a second one at the same moment is told so.
-        if (found->second.record.state != State::destroying || !stuck_.erase(found->first))
+        if (record.state != State::destroying || !stuck_.erase(record.id))
           throw Error(Code::conflict, "the sandbox is being started or destroyed");
-        record = found->second.record;
       } else {
-        record = found->second.record;
         record.state = *next;
         record.reason = reason;
-        found->second.record = record;
+        live->record = record;
         std::erase_if(deadlines_, [&](const auto& deadline) { return deadline.second == id; });
       }
-      session = found->second.session;
+      session = live->session;
     }
     try {
       store_->update(record, State::running);
@@ -329,12 +327,18 @@ class LocalManager final : public Manager {
     return system_clock().monotonic_ms() + (expires_wall_ms - system_clock().wall_ms());
   }
 
+  /// nullptr when there is none, or none any more: one that ended by itself is in the map until its row says so. Needs mutex_.
+  Live* find(std::string_view id) {
+    const auto found = sandboxes_.find(std::string(id));
+    return found == sandboxes_.end() || found->second.record.state == State::destroyed ? nullptr : &found->second;
+  }
+
   /// Needs mutex_.
   Live& running(std::string_view id) {
-    const auto found = sandboxes_.find(std::string(id));
-    if (found == sandboxes_.end() || found->second.record.state == State::destroyed) throw not_found();
-    if (found->second.record.state != State::running) throw Error(Code::conflict, "the sandbox is being started or destroyed");
-    return found->second;
+    Live* const live = find(id);
+    if (!live) throw not_found();
+    if (live->record.state != State::running) throw Error(Code::conflict, "the sandbox is being started or destroyed");
+    return *live;
   }
 
   void add(const SandboxRecord& record) {
@@ -351,6 +355,7 @@ class LocalManager final : public Manager {
     // Before the row says so: from then on another spawn of ours may have the range, and claim it.
     if (record.id_base != 0) provider_->release_ids(record.id_base);
     std::optional<Error> failure;
+    bool prunes = false;
     try {
       store_->update(record, from);
     } catch (const Error& error) {
@@ -361,10 +366,11 @@ class LocalManager final : public Manager {
       sandboxes_.erase(record.id);
       early_end_.erase(record.id);
       std::erase_if(deadlines_, [&](const auto& deadline) { return deadline.second == record.id; });
+      prunes = ++ended_ % kEndsPerPrune == 0;
     }
     idle_.notify_all();
     if (failure) throw *failure;
-    if (++ended_ % kEndsPerPrune != 0) return;
+    if (!prunes) return;
     try {
       prune();
     } catch (const Error& error) {  // it ended all the same
@@ -505,8 +511,7 @@ class LocalManager final : public Manager {
   std::condition_variable wake_;  // reapers
   std::condition_variable idle_;  // shutdown
   bool closed_ = false, ending_ = false;
-  std::atomic<unsigned> ended_ = 0;  // sandboxes
-  unsigned spawning_ = 0;
+  unsigned spawning_ = 0, ended_ = 0;  // sandboxes being started; ended ones so far
   std::unordered_map<std::string, Live> sandboxes_;
   std::set<std::pair<int64_t, std::string>> deadlines_;  // monotonic
   std::vector<std::string> lost_;

@@ -164,7 +164,7 @@ class SqliteStore final : public Store {
 
   void append_audit(std::vector<model::AuditRow>& rows, bool durable) override {
     if (rows.empty()) return;
-    if (durable && sync_failed_) throw not_synced();
+    if (durable && sync_error_ != 0) throw not_synced();
     write([&](Connection& connection) {
       Transaction transaction(connection);
       int64_t seq = last_audit_seq_;
@@ -190,7 +190,6 @@ class SqliteStore final : public Store {
     if (durable && log_ && ::fdatasync(log_.get()) != 0) {
       // The kernel reports a failed write once and then takes the pages for clean: to ask again would be answered with a lie.
       sync_error_ = errno;
-      sync_failed_ = true;
       throw not_synced();
     }
   }
@@ -298,8 +297,7 @@ class SqliteStore final : public Store {
   std::unique_ptr<Connection> writer_;   // none when read-only
   std::unique_ptr<ReaderPool> pool_;     // none in memory; closed before the writer, whose close checkpoints
   const Fd log_;                         // the write-ahead log, to sync; none in memory or read-only
-  std::atomic<int> sync_error_ = 0;
-  std::atomic<bool> sync_failed_ = false;
+  std::atomic<int> sync_error_ = 0;      // errno of the failed one, after which none succeeds
   // What the rows say, kept because this is their only writer: counting them on every spawn would grow with their number.
   uint32_t live_ = 0;
   int64_t last_audit_seq_ = 0;

@@ -26,6 +26,12 @@ int take(long result, Fd& out) noexcept {
   return 0;
 }
 
+/// Makes the directory if it is missing.
+int open_mount_point(int parent, const char* name, Fd& out) noexcept {
+  if (::mkdirat(parent, name, 0755) < 0 && errno != EEXIST) return -errno;
+  return take(syscall_result(SYS_openat, parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), out);
+}
+
 }  // namespace
 
 int clone_mount(int dirfd, const char* path, bool recursive, Fd& out) noexcept {
@@ -59,11 +65,6 @@ int new_mount(const char* type, const MountOption* options, unsigned count, uint
   if (const long created = syscall_result(kSysFsconfig, context.get(), kFsconfigCreate, nullptr, nullptr, 0); created < 0)
     return static_cast<int>(created);
   return take(syscall_result(kSysFsmount, context.get(), kFsmountCloexec, attributes), out);
-}
-
-int open_mount_point(int parent, const char* name, Fd& out) noexcept {
-  if (::mkdirat(parent, name, 0755) < 0 && errno != EEXIST) return -errno;
-  return take(syscall_result(SYS_openat, parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), out);
 }
 
 int open_mount_path(int root, const char* path, bool directory, Fd& out) noexcept {

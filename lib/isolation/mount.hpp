@@ -25,9 +25,8 @@ struct MountOption {
 /// A new file system, detached.
 int new_mount(const char* type, const MountOption* options, unsigned count, uint64_t attributes, Fd& out) noexcept;
 
-/// Opens directory `name` in `parent` as a mount point (O_PATH), never through a symlink; makes it (mode 0755) when missing.
-int open_mount_point(int parent, const char* name, Fd& out) noexcept;
-/// The same for a slash-separated path below `root`; the last component becomes a directory or an empty file.
+/// Opens a slash-separated path below `root` as a mount point (O_PATH), never through a symlink. What is missing is made: directories (mode
+/// 0755), and as the last component a directory or an empty file.
 int open_mount_path(int root, const char* path, bool directory, Fd& out) noexcept;
 
 /// Makes `new_root` the root of the mount namespace and detaches the old one.

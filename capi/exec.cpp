@@ -79,6 +79,10 @@ int32_t stacyvm_exec_start(stacyvm_sandbox* sb, const stacyvm_exec_options* o, s
   });
 }
 
+const char* stacyvm_exec_id(const stacyvm_stream* st) {
+  return is_handle(st) && !st->core->exec_id().empty() ? st->core->exec_id().c_str() : nullptr;
+}
+
 int32_t stacyvm_exec_signal(stacyvm_stream* st, int32_t linux_signo, uint64_t flags, stacyvm_error** err) {
   return guard(err, [&] {
     Stream& stream = *core_of(st, "st");

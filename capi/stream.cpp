@@ -29,7 +29,7 @@ static_assert(static_cast<int32_t>(protocol::ExecReason::cancelled) == STACYVM_R
 }  // namespace
 
 Stream::Stream(std::shared_ptr<Session> session, std::shared_ptr<channel::Stream> below, Shape shape)
-    : Source(std::move(session)), shape_(shape), below_(std::move(below)) {
+    : Source(std::move(session)), shape_(shape), exec_id_(below->exec_id()), below_(std::move(below)) {
   below_->set_notify([this] { on_change(); });  // removed by end(), which the destructor calls
 }
 

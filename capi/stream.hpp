@@ -35,6 +35,8 @@ class Stream : public Source {
 
   void end() noexcept override;
   int32_t kind() const noexcept { return shape_.kind; }
+  /// Empty for a stream that is no command's.
+  const std::string& exec_id() const noexcept { return exec_id_; }
   bool takes_bytes() const noexcept { return shape_.takes_bytes; }
   Session& session() const noexcept { return *session_; }
 
@@ -52,6 +54,7 @@ class Stream : public Source {
   void on_change() noexcept;
 
   const Shape shape_;
+  const std::string exec_id_;
   std::mutex ending_;                       // end() is over for everybody when it is over for one
   std::shared_ptr<channel::Stream> below_;  // gone after end()
   bool cancelled_ = false, finished_ = false;

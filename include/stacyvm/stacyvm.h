@@ -396,6 +396,9 @@ STACYVM_API void stacyvm_exec_result_clear(stacyvm_exec_result *r);
 /** Starts a command whose output and end arrive on a stream, and whose input is written to it with STACYVM_EXEC_STDIN. Never waits for the
  *  guest: that there is no such program arrives on the stream (FILE_NOT_FOUND). Errors here: NOT_FOUND, and malformed options. */
 STACYVM_API int32_t stacyvm_exec_start(stacyvm_sandbox *sb, const stacyvm_exec_options *o, stacyvm_stream **out, stacyvm_error **err);
+/** The id of the command that an exec stream belongs to: ASCII, unique, never used again; it names the command in the audit log too.
+ *  Borrowed; NULL for other streams and for NULL. Works on closed and inherited handles too. */
+STACYVM_API const char *stacyvm_exec_id(const stacyvm_stream *st);
 #define STACYVM_SIGNAL_GROUP UINT64_C(1) /**< The command's whole process group. */
 
 /** Sends a Linux signal number (1 to 64) to the command: flags 0 its first process, STACYVM_SIGNAL_GROUP its process group. Any thread.

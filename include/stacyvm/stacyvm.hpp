@@ -209,6 +209,11 @@ class Stream {
   bool finish(Timeout timeout = Timeout::forever()) {
     return detail::call([&](stacyvm_error** e) { return stacyvm_stream_finish(get(), timeout.ms(), e); }) == STACYVM_OK;
   }
+  /// Empty for a stream that is no command's.
+  std::string exec_id() const {
+    const char* id = stacyvm_exec_id(get());
+    return id ? id : "";
+  }
   void signal(int32_t linux_signo, uint64_t flags = 0) {
     detail::call([&](stacyvm_error** e) { return stacyvm_exec_signal(get(), linux_signo, flags, e); });
   }

@@ -35,6 +35,8 @@ class Stream {
   virtual const protocol::Result* result() const noexcept = 0;
   /// The pid that `started` announced; 0 before.
   virtual uint32_t pid() const noexcept = 0;
+  /// The id of the command whose stream this is; empty where the stream is no command's, and below the gate, which gives ids.
+  virtual std::string_view exec_id() const noexcept { return {}; }
 
   /// Queues bytes for the agent; returns how many were taken: at least one, unless neither credit nor room came within
   /// timeout_ms (then 0). After the end of the stream, or finish(), throws Error(Code::closed).

@@ -5,14 +5,15 @@
 
 namespace svm::gate {
 
-AuditedStream::AuditedStream(std::shared_ptr<channel::Stream> stream, audit::Log& log, model::AuditRow outcome, bool is_exec)
-    : stream_(std::move(stream)), log_(log), outcome_(std::move(outcome)), is_exec_(is_exec) {}
+AuditedStream::AuditedStream(std::shared_ptr<channel::Stream> stream, audit::Log& log, model::AuditRow outcome, std::string exec_id)
+    : stream_(std::move(stream)), log_(log), outcome_(std::move(outcome)), exec_id_(std::move(exec_id)) {}
 
 AuditedStream::~AuditedStream() {
   stream_.reset();  // cancels what still runs, before the log says so
   if (recorded_) return;
   try {
     outcome_.outcome = code_name(Code::cancelled);
+    outcome_.detail = exec_detail(exec_id_, "");
     log_.append(std::move(outcome_));
   } catch (const std::exception&) {
     // A destructor has nobody to tell. The intent without an outcome remains, and the log, once it cannot write, refuses every
@@ -32,10 +33,12 @@ void AuditedStream::record() {
   const Code code = result ? result->code : Code::internal;
   outcome_.outcome = code_name(code);
   protocol::ExecResult exec;
+  std::string detail;
   if (code != Code::ok)
-    outcome_.detail = result ? result->message : "";
-  else if (is_exec_ && protocol::decode(result->body, exec))
-    outcome_.detail = exec_summary(exec_reason_name(exec.reason), exec.exit_code);
+    detail = result ? result->message : "";
+  else if (!exec_id_.empty() && protocol::decode(result->body, exec))
+    detail = exec_summary(exec_reason_name(exec.reason), exec.exit_code);
+  outcome_.detail = exec_detail(exec_id_, std::move(detail));
   log_.append(std::move(outcome_));
 }
 

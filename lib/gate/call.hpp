@@ -83,7 +83,7 @@ class Call {
   void reserve() {
     if constexpr (acts(O::row)) {
       model::AuditRow intent = row("intent");
-      intent.detail = model::redact(request_);
+      intent.detail = exec_detail(act_.exec_id, model::redact(request_));
       intent_seq_ = act_.manager.audit().append(std::move(intent));
     }
   }
@@ -96,14 +96,14 @@ class Call {
     outcome.intent_seq = intent_seq_;
     if constexpr (kIsStream<O>) {
       if (!failure_) {
-        answer_ = std::make_shared<AuditedStream>(std::move(*answer_), act_.manager.audit(), std::move(outcome), O::row.scope == ops::Scope::exec);
+        answer_ = std::make_shared<AuditedStream>(std::move(*answer_), act_.manager.audit(), std::move(outcome), std::move(act_.exec_id));
         return;
       }
     }
     outcome.outcome = code_name(code_);
-    outcome.detail = message_;
     if constexpr (std::is_same_v<AnswerOf<O>, model::ExecResponse>)
-      if (!failure_) outcome.detail = exec_summary(answer_->reason, answer_->exit_code);
+      if (!failure_) message_ = exec_summary(answer_->reason, answer_->exit_code);
+    outcome.detail = exec_detail(act_.exec_id, message_);
     try {
       act_.manager.audit().append(std::move(outcome));
     } catch (Error& error) {

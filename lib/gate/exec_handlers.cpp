@@ -1,4 +1,5 @@
 #include "core/error.hpp"
+#include "core/id.hpp"
 #include "gate/handlers.hpp"
 #include "model/fields.hpp"
 #include "model/limits.hpp"
@@ -16,9 +17,10 @@ static_assert(model::kMaxNameBytes == protocol::kMaxUserBytes);
 static_assert(model::kMaxPathBytes == protocol::kMaxPathBytes);
 static_assert(model::kMaxMounts == protocol::kMaxMounts);
 
-// Moves out of `request` what only the agent needs.
-protocol::ExecRequest to_protocol(const model::ExecRequest& request) {
+// What the agent is asked for. Gives the command its id.
+protocol::ExecRequest to_protocol(Act& act, const model::ExecRequest& request) {
   protocol::ExecRequest exec;
+  exec.id = act.exec_id = random_id(kExecPrefix);
   if (request.mode == "argv") {
     exec.argv.reserve(request.args.size() + 1);
     exec.argv.push_back(request.command);
@@ -50,14 +52,19 @@ std::string_view exec_reason_name(protocol::ExecReason reason) noexcept {
   return "unknown";
 }
 
+std::string exec_detail(std::string_view exec_id, std::string detail) {
+  if (exec_id.empty()) return detail;
+  return detail.empty() ? std::string(exec_id) : std::string(exec_id) + ' ' + detail;
+}
+
 std::string exec_summary(std::string_view reason, int32_t exit_code) { return std::string(reason) + ' ' + std::to_string(exit_code); }
 
-Message Handler<ops::ExecRun>::resolve(Act&, model::ExecRequest& request) {
+Message Handler<ops::ExecRun>::resolve(Act& act, model::ExecRequest& request) {
   if (request.use_stdin) model::refuse_field("use_stdin", "is for exec.start; give stdin here");
   if (request.output_limit == 0) request.output_limit = model::kDefaultUnaryOutput;
   if (request.output_limit > model::kMaxUnaryOutput)
     model::refuse_field("output_limit", "must be at most " + std::to_string(model::kMaxUnaryOutput) + " for an answer in one piece", model::kMaxUnaryOutput);
-  return message(protocol::Op::exec, to_protocol(request));
+  return message(protocol::Op::exec, to_protocol(act, request));
 }
 
 model::ExecResponse Handler<ops::ExecRun>::run(Act& act, model::ExecRequest& request, Message& plan) {
@@ -67,6 +74,7 @@ model::ExecResponse Handler<ops::ExecRun>::run(Act& act, model::ExecRequest& req
   protocol::ExecResult result;
   if (!protocol::decode(answer.body, result)) malformed_answer();
   model::ExecResponse response;
+  response.exec_id = act.exec_id;
   response.exit_code = result.exit_code;
   response.signal = result.signal;
   response.out = std::move(answer.out);
@@ -78,9 +86,9 @@ model::ExecResponse Handler<ops::ExecRun>::run(Act& act, model::ExecRequest& req
   return response;
 }
 
-Message Handler<ops::ExecStart>::resolve(Act&, model::ExecRequest& request) {
+Message Handler<ops::ExecStart>::resolve(Act& act, model::ExecRequest& request) {
   if (!request.stdin_data.empty()) model::refuse_field("stdin", "is for exec.run; set use_stdin and write to the stream here");
-  return message(protocol::Op::exec, to_protocol(request));
+  return message(protocol::Op::exec, to_protocol(act, request));
 }
 
 std::shared_ptr<channel::Stream> Handler<ops::ExecStart>::run(Act& act, model::ExecRequest& request, Message& plan) {

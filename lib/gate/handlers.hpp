@@ -11,11 +11,14 @@
 
 namespace svm::gate {
 
+inline constexpr std::string_view kExecPrefix = "ex-";
+
 /// What the stages found out about a call.
 struct Act {
   manager::Manager& manager;
   const model::Identity& caller;
   model::SandboxRecord object{};  // ObjectRule::sandbox: the sandbox, which the caller may see
+  std::string exec_id{};          // of the command that the call starts; given when it is resolved
 };
 
 template <class O>
@@ -60,6 +63,8 @@ SVM_HANDLER(FileRemove, Message)
 
 /// For the audit row of a command that ended: "exited 0", "timeout 137".
 std::string exec_summary(std::string_view reason, int32_t exit_code);
+/// Details of a command's audit rows begin with its id, and a blank. Unchanged without one.
+std::string exec_detail(std::string_view exec_id, std::string detail);
 std::string_view exec_reason_name(protocol::ExecReason reason) noexcept;
 
 /// Error not_found. One text for unknown, destroyed and another tenant's, so that they cannot be told apart.

@@ -276,6 +276,7 @@ constexpr Field kExecResponseFields[] = {
     field<K::integer, &ExecResponse::signal>("signal", "The signal that ended it, or 0.").written(),
     field<K::integer, &ExecResponse::cpu_us>("cpu_us", "CPU time in microseconds.").written(),
     field<K::integer, &ExecResponse::memory_peak>("memory_peak_bytes", "Most memory of its largest process.").written(),
+    field<K::text, &ExecResponse::exec_id>("exec_id", "The command's id.").written(),
 };
 
 std::string is_directory(const void* object) { return static_cast<const FileInfo*>(object)->type == "directory" ? "true" : "false"; }

@@ -40,6 +40,7 @@ struct SandboxList { std::vector<SandboxInfo> items; };
 struct Status { std::string status; };
 
 struct ExecResponse {
+  std::string exec_id;       // names the command in history and in the audit log
   int32_t exit_code = 0, signal = 0;
   std::string out, err;      // bytes; JSON: stdout, stderr, and stdout_b64, stderr_b64 where they are not UTF-8
   std::string reason;        // exited, signalled, timeout, oom, output_limit, cancelled

@@ -55,6 +55,7 @@ void fields(V& v, typename V::template Of<Ready>& s) {
 
 template <class V>
 void fields(V& v, typename V::template Of<ExecRequest>& s) {
+  v.text(s.id, 0, kMaxExecIdBytes);
   ExecBudget budget;
   v.list(s.argv, kMaxArgs, kLeastString, [&](auto& argument) { v.argument(argument, budget); });
   v.argument(s.shell, budget);

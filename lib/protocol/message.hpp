@@ -22,6 +22,7 @@ inline constexpr uint32_t kMaxArgBytes = 128 * 1024;  // one argv or env string 
 inline constexpr uint32_t kMaxExecBytes = 512 * 1024; // argv, shell and env ("name=value") together, each with its NUL
 inline constexpr uint32_t kMaxUserBytes = 64;
 inline constexpr uint32_t kMaxGroups = 32;
+inline constexpr uint32_t kMaxExecIdBytes = 64;
 
 enum class Profile : uint8_t { standard = 0, debug = 1, build = 2 };
 
@@ -115,6 +116,7 @@ enum class Op : uint16_t { exec = 1, read, write, stat, list, glob, move, chmod,
 using User = std::string;
 
 struct ExecRequest {
+  std::string id;                 // the host's name for it, unique in the sandbox; empty: none
   std::vector<std::string> argv;  // empty: `shell` is run by /bin/sh -c
   std::string shell;              // empty where argv is not
   std::vector<std::pair<std::string, std::string>> env;  // over the base environment; later wins

@@ -101,7 +101,7 @@ const std::set<std::string> kHarmless = {
     "stacyvm_error_free",     "stacyvm_open",           "stacyvm_close",         "stacyvm_session_close",   "stacyvm_operations",
     "stacyvm_op_fd",          "stacyvm_op_cancel",      "stacyvm_op_close",      "stacyvm_sandbox_id",      "stacyvm_sandbox_close",
     "stacyvm_stream_fd",      "stacyvm_stream_kind",    "stacyvm_stream_cancel", "stacyvm_stream_close",    "stacyvm_queue_fd",
-    "stacyvm_queue_close",    "stacyvm_exec_result_clear", "stacyvm_host_report_text",
+    "stacyvm_queue_close",    "stacyvm_exec_result_clear", "stacyvm_host_report_text", "stacyvm_exec_id",
 };
 
 /// Expects INVALID, with an error that names `field`.
@@ -185,6 +185,7 @@ TEST_CASE("what cannot fail answers something harmless") {
   CHECK(stacyvm_stream_kind(nullptr) == 0);
   CHECK(stacyvm_stream_kind(other_type<stacyvm_stream>(wrong)) == 0);
   CHECK(stacyvm_sandbox_id(nullptr) == nullptr);
+  CHECK(stacyvm_exec_id(other_type<stacyvm_stream>(wrong)) == nullptr);
   CHECK(stacyvm_sandbox_id(other_type<stacyvm_sandbox>(wrong)) == nullptr);
   for (void* handle : {static_cast<void*>(nullptr), wrong}) {  // a close of the wrong type closes nothing
     stacyvm_op_cancel(other_type<stacyvm_op>(handle));

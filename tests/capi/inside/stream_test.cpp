@@ -34,6 +34,24 @@ TEST_CASE("chunks come in order with their positions, then EXIT, then END for ev
   stacyvm_stream_close(st);
 }
 
+TEST_CASE("a command's stream tells its id, before, after the end and when all is closed; others have none") {
+  Bench b;
+  stacyvm_stream* st = b.exec();
+  REQUIRE(stacyvm_exec_id(st));
+  const std::string id = stacyvm_exec_id(st);
+  CHECK((id.starts_with("ex-") && id.size() == 29));
+  b.world->last()->exit(0);
+  next(st);
+  CHECK(stacyvm_exec_id(st) == id);
+  stacyvm_stream* other = b.exec();
+  CHECK(stacyvm_exec_id(other) != id);
+  stacyvm_session_close(std::exchange(b.session, nullptr));
+  CHECK(stacyvm_exec_id(st) == id);
+  stacyvm_stream_close(st);
+  stacyvm_stream_close(other);
+  CHECK(stacyvm_exec_id(nullptr) == nullptr);
+}
+
 TEST_CASE("a failure arrives after what came before it, and repeats; outputs stay untouched") {
   Bench b;
   stacyvm_stream* st = b.exec();

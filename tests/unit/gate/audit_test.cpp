@@ -39,7 +39,7 @@ TEST_CASE("audit: a command's outcome says how it ended") {
   rig.gate.call(rig.caller, "exec.run", {}, body_of<ops::ExecRun>());
   REQUIRE(rig.rows().size() == 2);
   CHECK(rig.rows()[0].action == "exec");
-  CHECK(rig.rows()[1].detail == "signalled 137");
+  CHECK(rig.rows()[1].detail == rig.session().last().exec.id + " signalled 137");
 }
 
 TEST_CASE("audit: reads of our own records leave a row only when they fail") {

@@ -1,5 +1,6 @@
 #include <thread>
 
+#include "core/id.hpp"
 #include "fakes.hpp"
 #include "gate/exchange.hpp"
 #include "model/limits.hpp"
@@ -81,6 +82,30 @@ TEST_CASE("exec: output and error are collected apart, the result is mapped") {
   CHECK(response.wall_us == 1500);
   CHECK(response.cpu_us == 700);
   CHECK(response.memory_peak == 4096);
+}
+
+TEST_CASE("exec: every command gets an id of its own, which the agent, the caller and the log all see") {
+  Rig rig;
+  const std::string first = rig.gate.run<ops::ExecRun>(rig.caller, shell("c")).exec_id;
+  CHECK(is_random_id("ex-", first));
+  CHECK(rig.session().last().exec.id == first);
+  REQUIRE(rig.rows().size() == 2);
+  CHECK(rig.rows()[0].detail == first + ' ' + R"({"id":")" + kId + R"(","command":"c","output_limit":16777216})");
+  CHECK(rig.rows()[1].detail == first + " exited 0");
+  const auto stream = rig.gate.start<ops::ExecStart>(rig.caller, shell("c"));
+  CHECK(is_random_id("ex-", stream->exec_id()));
+  CHECK(stream->exec_id() != first);
+  CHECK(rig.session().last().exec.id == stream->exec_id());
+  CHECK(rig.rows()[2].detail.starts_with(std::string(stream->exec_id()) + " {"));
+  // a stream that is no command's has none, and its rows begin with what they are about
+  CHECK(rig.gate.start<ops::FileRead>(rig.caller, {kId, "/a"})->exec_id().empty());
+  CHECK(rig.rows()[3].detail.starts_with("{"));
+}
+
+TEST_CASE("exec: an id is not the caller's to choose") {
+  Rig rig;
+  rig.gate.call(rig.caller, "exec.run", {}, R"({"id":")" + kId + R"(","command":"c","exec_id":"ex-mine"})");
+  CHECK(is_random_id("ex-", rig.session().last().exec.id));
 }
 
 TEST_CASE("exec: every reason has its word") {

@@ -33,7 +33,7 @@ TEST_CASE("stream: the outcome is written once, when the end is read") {
   CHECK(rig.rows()[1].phase == "outcome");
   CHECK(rig.rows()[1].intent_seq == rig.rows()[0].seq);
   CHECK(rig.rows()[1].outcome == "OK");
-  CHECK(rig.rows()[1].detail == "exited 4");
+  CHECK(rig.rows()[1].detail == rig.session().last().exec.id + " exited 4");
 }
 
 TEST_CASE("stream: dropped before its end it is recorded as cancelled") {
@@ -55,7 +55,7 @@ TEST_CASE("stream: a failed result is recorded with its message") {
   CHECK(stream->next(0, piece) == Next::end);
   REQUIRE(rig.rows().size() == 2);
   CHECK(rig.rows()[1].outcome == "BAD_REQUEST");
-  CHECK(rig.rows()[1].detail == "/a: Not a directory");
+  CHECK(rig.rows()[1].detail == std::string(stream->exec_id()) + " /a: Not a directory");
 }
 
 TEST_CASE("stream: an end that cannot be recorded is said once, and the result is there") {

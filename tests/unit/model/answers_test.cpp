@@ -42,6 +42,7 @@ TEST_CASE("answers: a sandbox, golden") {
 
 TEST_CASE("answers: an exec, golden, and output that is not UTF-8") {
   ExecResponse r;
+  r.exec_id = "ex-1";
   r.exit_code = 137;
   r.signal = 9;
   r.out = "h\xc3\xa9\n";
@@ -49,7 +50,7 @@ TEST_CASE("answers: an exec, golden, and output that is not UTF-8") {
   r.wall_us = 127'300;
   r.cpu_us = 5;
   r.memory_peak = 4096;
-  CHECK(encode(r) == "{\"exit_code\":137,\"stdout\":\"h\u00e9\\n\",\"stderr\":\"\",\"duration\":\"127.3ms\",\"reason\":\"timeout\",\"signal\":9,\"cpu_us\":5,\"memory_peak_bytes\":4096}");
+  CHECK(encode(r) == "{\"exit_code\":137,\"stdout\":\"h\u00e9\\n\",\"stderr\":\"\",\"duration\":\"127.3ms\",\"reason\":\"timeout\",\"signal\":9,\"cpu_us\":5,\"memory_peak_bytes\":4096,\"exec_id\":\"ex-1\"}");
   r.err = "\xff";
   const std::string text = encode(r);
   CHECK(text.find(R"("stderr_b64":"/w==")") != text.npos);
@@ -93,6 +94,7 @@ TEST_CASE("answers: what is written is read back") {
   round(PathList{{"/a", "/\xff"}});
   round(Status{"x"});
   ExecResponse exec;
+  exec.exec_id = "ex-1";
   exec.exit_code = 3;
   exec.out = "\xff";
   exec.wall_us = 1'234'567;

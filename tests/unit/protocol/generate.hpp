@@ -81,6 +81,7 @@ inline void fill(Random& r, Ready& v) {
   v.landlock_abi = r.number();
 }
 inline void fill(Random& r, ExecRequest& v) {
+  v.id = r.text(0, kMaxExecIdBytes);
   v.argv.resize(r.between(0, 5));
   for (std::string& argument : v.argv) argument = r.text(0, 30);
   if (v.argv.empty()) v.shell = r.text(0, 60);

@@ -111,6 +111,12 @@ TEST_CASE("modes and flags") {
   }
 }
 
+TEST_CASE("exec: the id") {
+  CHECK(accepts<ExecRequest>([](auto& v) { v.id = std::string(kMaxExecIdBytes, 'i'); }));
+  CHECK_FALSE(accepts<ExecRequest>([](auto& v) { v.id = std::string(kMaxExecIdBytes + 1, 'i'); }));
+  CHECK_FALSE(accepts<ExecRequest>([](auto& v) { v.id = std::string("a\0b", 3); }));
+}
+
 TEST_CASE("exec: argv, shell and environment") {
   check_environment<ExecRequest>();
   const auto only_argv = [](ExecRequest& v, std::vector<std::string> argv) {

@@ -47,6 +47,8 @@ Stream::Shape shape_of(const JsonCall& call) {
   } else if (call.operation == ops::FileUpload::row.name) {
     shape.kind = STACYVM_STREAM_WRITER;
     shape.takes_bytes = true;
+  } else if (call.operation == ops::EventFollow::row.name) {
+    shape.kind = STACYVM_STREAM_EVENTS;
   } else {
     shape.kind = STACYVM_STREAM_READER;
   }
@@ -90,6 +92,21 @@ int32_t stacyvm_call_stream(stacyvm_session* s, const char* op, const stacyvm_pa
     const Lease lease = session->enter();
     auto below = lease.gate().call_stream(session->identity(), call.operation, call.pairs(), call.body);
     *out = make_stream(session, std::move(below), shape_of(call));
+    return STACYVM_OK;
+  });
+}
+
+int32_t stacyvm_events(stacyvm_session* s, const char* filter_json, int64_t after_id, stacyvm_stream** out, stacyvm_error** err) {
+  return guard(err, [&] {
+    const auto& session = core_of(s, "s");
+    require_output(out, "out");
+    if (after_id < -1) throw invalid("after_id", "below -1");
+    const std::string filter = text_or_empty(filter_json), after = std::to_string(after_id);
+    const Lease lease = session->enter();
+    auto below = lease.gate().call_stream(session->identity(), ops::EventFollow::row.name, {{"after", after}}, filter);
+    Stream::Shape shape;
+    shape.kind = STACYVM_STREAM_EVENTS;
+    *out = make_stream(session, std::move(below), shape);
     return STACYVM_OK;
   });
 }

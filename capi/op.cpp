@@ -40,7 +40,7 @@ void Op::finish(Outcome outcome, std::optional<Error> error) {
   std::string orphan;
   {
     const std::lock_guard lock(mutex_);
-    if (done_ || abandoned_) orphan = outcome.sandbox;
+    if ((done_ || abandoned_) && outcome.made) orphan = outcome.sandbox;
     if (!done_) {
       outcome_ = std::move(outcome);
       error_ = std::move(error);
@@ -67,7 +67,7 @@ void Op::abandon() noexcept {
   {
     const std::lock_guard lock(mutex_);
     abandoned_ = true;
-    if (done_ && !error_ && !taken_) orphan = std::exchange(outcome_.sandbox, {});
+    if (done_ && !error_ && !taken_ && outcome_.made) orphan = std::exchange(outcome_.sandbox, {});
   }
   if (!orphan.empty()) destroy_later(std::move(orphan));
 }

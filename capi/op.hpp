@@ -16,6 +16,7 @@ class Op : public Source {
   struct Outcome {
     std::string json;
     std::string sandbox;  // spawn: the id
+    bool made = true;     // spawn: by this call; one that was there before is nobody's to destroy
   };
   using Work = std::function<Outcome(gate::Gate&, const model::Identity&)>;
 

@@ -65,7 +65,7 @@ model::Identity local_identity(const stacyvm_session_options& o) {
 }
 
 model::SpawnRequest spawn_request(const stacyvm_spawn_options& o) {
-  refuse_unknown_flags(o.flags, STACYVM_SPAWN_BEST_EFFORT);
+  refuse_unknown_flags(o.flags, STACYVM_SPAWN_BEST_EFFORT | STACYVM_SPAWN_GET_OR_CREATE);
   if (o.reserved1 != 0) throw invalid("reserved1", "not zero");
   model::SpawnRequest r;
   r.image = text_or_empty(o.image);
@@ -90,6 +90,11 @@ model::SpawnRequest spawn_request(const stacyvm_spawn_options& o) {
     r.mounts.push_back({m.host, m.guest, (m.flags & STACYVM_MOUNT_WRITABLE) != 0});
   }
   r.best_effort = (o.flags & STACYVM_SPAWN_BEST_EFFORT) != 0;
+  r.get_or_create = (o.flags & STACYVM_SPAWN_GET_OR_CREATE) != 0;
+  r.name = text_or_empty(o.name);
+  r.idempotency_key = text_or_empty(o.idempotency_key);
+  if (o.timeout_ms < -1) throw invalid("timeout_ms", "below -1");
+  r.timeout_ms = o.timeout_ms == -1 ? 0 : o.timeout_ms;  // the instance has no default: both mean none
   return r;
 }
 
@@ -115,7 +120,7 @@ model::ExecRequest exec_request(const stacyvm_exec_options& o, std::string id, b
   r.workdir = text_or_empty(o.cwd);
   r.user = text_or_empty(o.user);
   if (o.timeout_ms < -1) throw invalid("timeout_ms", "below -1");
-  r.timeout_ms = o.timeout_ms == -1 ? 0 : o.timeout_ms;  // no default of the instance exists: both mean none
+  r.timeout_ms = o.timeout_ms;
   if (o.output_limit == STACYVM_UNLIMITED) {
     if (!streamed) throw invalid("output_limit", "output that is collected needs a limit");
   } else {

@@ -35,19 +35,19 @@ int32_t stacyvm_spawn_begin(stacyvm_session* s, const stacyvm_spawn_options* o, 
     const auto& session = core_of(s, "s");
     require_output(out, "out");
     *out = make_op(session, true, [request = spawn_request(read_options(o, "options"))](gate::Gate& gate, const model::Identity& caller) {
-      std::string id = gate.run<ops::SandboxSpawn>(caller, request).record.id;
-      return Op::Outcome{id_json(id), id};
+      const model::SandboxInfo info = gate.run<ops::SandboxSpawn>(caller, request);
+      return Op::Outcome{id_json(info.record.id), info.record.id, !info.existed};
     });
     return STACYVM_OK;
   });
 }
 
-int32_t stacyvm_sandbox_get(stacyvm_session* s, const char* id, stacyvm_sandbox** out, stacyvm_error** err) {
+int32_t stacyvm_sandbox_get(stacyvm_session* s, const char* id_or_name, stacyvm_sandbox** out, stacyvm_error** err) {
   return guard(err, [&] {
     const auto& session = core_of(s, "s");
     require_output(out, "out");
     model::GetRequest request;
-    request.id = required_text(id, "id");
+    request.id = required_text(id_or_name, "id_or_name");
     const Lease lease = session->enter();
     *out = make_sandbox(session, lease.gate().run<ops::SandboxGet>(session->identity(), std::move(request)).record.id);
     return STACYVM_OK;

@@ -14,6 +14,7 @@ int32_t chunk_kind(protocol::DataKind kind) noexcept {
   switch (kind) {
     case protocol::DataKind::out: return STACYVM_CHUNK_STDOUT;
     case protocol::DataKind::err: return STACYVM_CHUNK_STDERR;
+    case protocol::DataKind::event: return STACYVM_CHUNK_EVENT;
     default: return STACYVM_CHUNK_BYTES;
   }
 }
@@ -88,6 +89,7 @@ Stream::State Stream::stage() {
 
 void Stream::absorb(channel::Piece& piece) {
   staged_kind_ = chunk_kind(piece.kind);
+  staged_position_ = piece.position;
   staged_from_ = 0;
   if (!shape_.text) {
     staged_ = std::move(piece.data);
@@ -190,12 +192,11 @@ int32_t Stream::next(const Deadline& deadline, stacyvm_chunk& out) {
       break;
     default: {
       handed_out_ = std::exchange(staged_, {});
-      int64_t& position = position_[static_cast<size_t>(staged_kind_)];
       chunk.kind = staged_kind_;
       chunk.data = handed_out_.data() + staged_from_;
       chunk.size = handed_out_.size() - staged_from_;
-      chunk.position = position;
-      position += static_cast<int64_t>(chunk.size);
+      chunk.position = staged_position_;
+      if (staged_position_ < 0) chunk.position = std::exchange(position_[static_cast<size_t>(staged_kind_)], position_[static_cast<size_t>(staged_kind_)] + static_cast<int64_t>(chunk.size));
     }
   }
   publish();
@@ -206,6 +207,7 @@ int32_t Stream::next(const Deadline& deadline, stacyvm_chunk& out) {
 int32_t Stream::read(const Deadline& deadline, void* to, uint64_t cap, uint64_t& n) {
   if (shape_.kind == STACYVM_STREAM_EXEC && !shape_.merged)
     throw invalid("st", "a command with two outputs: use stacyvm_stream_next, or STACYVM_EXEC_MERGE");
+  if (shape_.kind == STACYVM_STREAM_EVENTS) throw invalid("st", "a stream of events has no bytes: use stacyvm_stream_next");
   std::unique_lock lock(mutex_);
   switch (await(lock, deadline)) {
     case State::nothing: return STACYVM_E_AGAIN;

@@ -67,6 +67,7 @@ class Stream : public Source {
   // At most one chunk is staged ahead; what was handed out lives on beside it.
   int32_t staged_kind_ = 0;
   std::string staged_, handed_out_;
+  int64_t staged_position_ = -1;            // where the piece itself says where it stands
   size_t staged_from_ = 0;                  // bytes of staged_ that read() has taken
   std::array<std::string, 3> unfinished_;   // by chunk kind: the beginning of a UTF-8 character
   std::array<int64_t, 3> position_{};       // by chunk kind: bytes delivered

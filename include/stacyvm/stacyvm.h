@@ -148,6 +148,10 @@ typedef struct stacyvm_session_options {
 } stacyvm_session_options;
 
 #define STACYVM_SPAWN_BEST_EFFORT UINT64_C(1) /**< Go without limits this host cannot enforce; sandbox.info lists them. */
+#define STACYVM_SPAWN_GET_OR_CREATE UINT64_C(2) /**< With `name`: if a live sandbox has it, that sandbox is the answer. It must have been asked for
+                                                     with the same image, provider, profile, user, network, limits (as written, 0 included),
+                                                     timeout_ms, env, mounts and BEST_EFFORT: otherwise CONFLICT. ttl_ms, labels and owner may
+                                                     differ and change nothing. One that is being started or destroyed is waited for. */
 
 /** What sandbox to start. */
 typedef struct stacyvm_spawn_options {
@@ -172,6 +176,13 @@ typedef struct stacyvm_spawn_options {
   uint32_t mount_count;
   uint32_t reserved1;    /**< 0. */
   uint64_t flags;        /**< STACYVM_SPAWN_. */
+  const char *name;      /**< NULL: none. Unique among the live sandboxes of the tenant, CONFLICT otherwise; free again when the sandbox is
+                              gone. 1 to 63 ASCII letters, digits, '.', '_' and '-', the first one a letter or digit; not beginning with "sb-". */
+  const char *idempotency_key; /**< NULL: none. 1 to 255 bytes, the caller's choice. For 24 hours the same key with the same options answers the
+                              same sandbox and starts nothing, also while the first call is under way, after a reopen, and when the sandbox
+                              has ended since (stacyvm_sandbox_info then says NOT_FOUND). With other options: CONFLICT. A spawn that fails
+                              frees its key. */
+  int64_t timeout_ms;    /**< timeout_ms of commands that give none. 0, -1: none. At most 24 hours. */
 } stacyvm_spawn_options;
 
 #define STACYVM_EXEC_STDIN UINT64_C(1) /**< exec_start: the caller writes standard input. Otherwise it is stdin_data, or empty. */
@@ -189,7 +200,7 @@ typedef struct stacyvm_exec_options {
   const stacyvm_pair *env; /**< Over the sandbox's environment; keys must differ. */
   const char *cwd;         /**< NULL: the sandbox's working directory. */
   const char *user;        /**< NULL: the sandbox's default user. */
-  int64_t timeout_ms;      /**< 0, -1: none. Otherwise, after it, the command's process group and session, and all that descend from them, are
+  int64_t timeout_ms;      /**< 0: the sandbox's timeout_ms. -1: none. After it, the command's process group and session, and all that descend from them, are
                                 killed; at most 24 hours. A process that has made a session of its own and whose parent has ended is no longer
                                 known as the command's: it ends with the sandbox. */
   uint64_t output_limit;   /**< Bytes of stdout and stderr together, after which the group is killed. 0: stacyvm_exec 16 MiB (at most
@@ -228,6 +239,7 @@ typedef struct stacyvm_exec_result {
 #define STACYVM_CHUNK_STDOUT 1 /**< Bytes of standard output (with STACYVM_EXEC_MERGE: of both). */
 #define STACYVM_CHUNK_STDERR 2 /**< Bytes of standard error. */
 #define STACYVM_CHUNK_EXIT 3   /**< The command ended: exit_code and signal are set. STACYVM_E_END follows. */
+#define STACYVM_CHUNK_EVENT 4  /**< Something that happened, as a JSON object; position is its id. */
 
 /** One piece of a stream. Output. */
 typedef struct stacyvm_chunk {
@@ -235,7 +247,7 @@ typedef struct stacyvm_chunk {
   int32_t kind;         /**< STACYVM_CHUNK_. Skip kinds you do not know. */
   const void *data;     /**< Borrowed until the next call on the same stream. NULL when size is 0. */
   uint64_t size;        /**< Bytes at data. */
-  int64_t position;     /**< How many bytes of this kind came before. */
+  int64_t position;     /**< How many bytes of this kind came before. EVENT: the event's id. */
   int32_t exit_code;    /**< EXIT only: 128 + signal where a signal ended it. */
   int32_t signal;       /**< EXIT only: Linux signal number, or 0. */
   uint64_t flags;       /**< 0. */
@@ -281,7 +293,7 @@ STACYVM_API uint32_t stacyvm_version(void);
 /** The same as text: "1.0.0". Static. */
 STACYVM_API const char *stacyvm_version_string(void);
 /** 1 if this library has the named feature, else 0 (also for NULL). Names: "native" (the native back end), "files", "queue",
- *  "exec.text". Later releases add names and never remove one. */
+ *  "exec.text", "names", "idempotency", "events". Later releases add names and never remove one. */
 STACYVM_API int32_t stacyvm_has_feature(const char *name);
 /** What STACYVM_INIT calls: zeroes `size` bytes at `options` and stores `size` in the first four. NULL or a size below 4: does nothing. */
 STACYVM_API void stacyvm_struct_init(void *options, uint32_t size);
@@ -337,7 +349,7 @@ STACYVM_API int32_t stacyvm_call(stacyvm_session *s, const char *op, const stacy
 /** The same without waiting. Everything that the operation itself may answer arrives on the op. */
 STACYVM_API int32_t stacyvm_call_begin(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
                                        uint64_t body_size, stacyvm_op **out, stacyvm_error **err);
-/** Starts a stream-shaped operation ("exec.start", "file.read", "file.upload"). Never waits for the guest: what the guest answers,
+/** Starts a stream-shaped operation ("exec.start", "file.read", "file.upload", "event.follow"). Never waits for the guest: what the guest answers,
  *  also that there is no such program or file, arrives on the stream. A wrong request or an unknown sandbox is answered here. */
 STACYVM_API int32_t stacyvm_call_stream(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
                                         uint64_t body_size, stacyvm_stream **out, stacyvm_error **err);
@@ -357,12 +369,18 @@ STACYVM_API int32_t stacyvm_op_json(stacyvm_op *op, char **json_out, stacyvm_err
  *  failed call's error otherwise. Errors: INVALID the op spawns nothing. */
 STACYVM_API int32_t stacyvm_op_sandbox(stacyvm_op *op, stacyvm_sandbox **out, stacyvm_error **err);
 /** Ends the waiting: an op that has not ended answers STACYVM_E_CANCELLED at once. A call that had not started never does. One that was
- *  running may still have its effect, except for a spawn: its sandbox is destroyed. Any thread. NULL: does nothing. */
+ *  running may still have its effect, except for a spawn: the sandbox that it made is destroyed. Any thread. NULL: does nothing. */
 STACYVM_API void stacyvm_op_cancel(stacyvm_op *op);
-/** Closes the op; the call goes on to its end. A spawned sandbox that nobody took with stacyvm_op_sandbox is destroyed. */
+/** Closes the op; the call goes on to its end. A spawned sandbox that nobody took with stacyvm_op_sandbox is destroyed, but not
+ *  one that an earlier call had made (name, idempotency_key). */
 STACYVM_API void stacyvm_op_close(stacyvm_op *op);
 
-/* -------------------------------------------------------------- sandboxes */
+/* -------------------------------------------------------------- sandboxes
+ * More by stacyvm_call: "sandbox.list" with filters ("label": ["KEY=VALUE", at most 16], "state", "name", "owner_id"); "sandbox.update" replaces
+ * "metadata"; "sandbox.destroy" with "keep" (a duration, at most 720h): how long the sandbox's record and history stay at least. Unasked
+ * they stay 7 days with a state directory, and some moments without. "sandbox.prune" forgets what ended at least "older_than" ago (0: all
+ * that ended), but not what is to be kept or what an idempotency key stands for. "sandbox.stats" is what a sandbox uses now: CPU time, memory
+ * and processes of its commands, open streams, running commands; a number that this host does not tell is null, and "missing" says why. */
 
 /** Starts a sandbox (o NULL: all defaults) and waits until it runs.
  *  Errors: LIMIT; NOT_FOUND the image; UNSUPPORTED a limit that was asked for cannot be enforced here; FORBIDDEN; TIMEOUT; and any
@@ -370,8 +388,8 @@ STACYVM_API void stacyvm_op_close(stacyvm_op *op);
 STACYVM_API int32_t stacyvm_spawn(stacyvm_session *s, const stacyvm_spawn_options *o, stacyvm_sandbox **out, stacyvm_error **err);
 /** The same without waiting; take the sandbox with stacyvm_op_sandbox. Errors here: only malformed options. */
 STACYVM_API int32_t stacyvm_spawn_begin(stacyvm_session *s, const stacyvm_spawn_options *o, stacyvm_op **out, stacyvm_error **err);
-/** A handle for a live sandbox. Errors: NOT_FOUND. */
-STACYVM_API int32_t stacyvm_sandbox_get(stacyvm_session *s, const char *id, stacyvm_sandbox **out, stacyvm_error **err);
+/** A handle for a live sandbox, by its id or its name. Every other call takes the id alone. Errors: NOT_FOUND. */
+STACYVM_API int32_t stacyvm_sandbox_get(stacyvm_session *s, const char *id_or_name, stacyvm_sandbox **out, stacyvm_error **err);
 /** Its id: ASCII, unique, never used again. Borrowed; NULL for NULL. Works on closed and inherited handles too. */
 STACYVM_API const char *stacyvm_sandbox_id(const stacyvm_sandbox *sb);
 /** State, limits, expiry, and what is enforced, as a JSON object. Errors: NOT_FOUND it is gone. */
@@ -385,7 +403,10 @@ STACYVM_API int32_t stacyvm_sandbox_destroy_begin(stacyvm_sandbox *sb, stacyvm_o
 /** Closes the handle. The sandbox lives on. */
 STACYVM_API void stacyvm_sandbox_close(stacyvm_sandbox *sb);
 
-/* ------------------------------------------------------------------- exec */
+/* ------------------------------------------------------------------- exec
+ * "exec.list" and "exec.get" of stacyvm_call are the history: the first 1,024 bytes of a command, its user and directory, when and how it
+ * ended, how many bytes it wrote; never its environment, input or output. Of each sandbox those that run and the 1,000 newest, for as long
+ * as the sandbox's record is there. A command whose sandbox ended before it has the reason "lost". */
 
 /** Runs a command and waits for its end. A command that fails is a success of this call: look at exit_code and reason. Free the
  *  output with stacyvm_exec_result_clear.
@@ -436,11 +457,26 @@ STACYVM_API int32_t stacyvm_file_reader(stacyvm_sandbox *sb, const char *path, u
 STACYVM_API int32_t stacyvm_file_writer(stacyvm_sandbox *sb, const char *path, uint32_t mode, uint64_t flags, stacyvm_stream **out,
                                         stacyvm_error **err);
 
+/* ----------------------------------------------------------------- events */
+
+/** A stream of what happens to the sandboxes of the instance: those after event `after_id` (0: all that are kept; -1: only those to come), then
+ *  those that come. Each chunk is one event (STACYVM_CHUNK_EVENT): {"id": "evt-12", "type": "exec.completed", "sandbox_id": ..., "timestamp":
+ *  ..., "data": {...}}, position 12. Ids grow by one, survive a reopen of the state directory and are never used again, so that a reader that
+ *  remembers the last position misses nothing. An event comes within some 20 ms of what it tells.
+ *  filter_json: NULL, or an object with "types" (at most 32 of: sandbox.created, .running, .updated, .destroyed, .error; exec.started,
+ *  .completed, .failed, .timeout; file.written, .read; operation.failed; resource.limit; reconcile.action) and "sandbox_id".
+ *  Kept are the newest 100,000 events (10,000 without a state directory) of the last 7 days. Where events are gone that this stream has not
+ *  delivered, an event "events.gap" takes their place, whatever the filter: position the last one that is gone, data.first_id the next one.
+ *  "events.lost" (data.count) stands for events that could not be stored. A slow reader costs nothing and delays nobody.
+ *  Ends with CLOSED, or CANCELLED. Errors: INVALID, also for an after_id beyond the last event. */
+STACYVM_API int32_t stacyvm_events(stacyvm_session *s, const char *filter_json, int64_t after_id, stacyvm_stream **out, stacyvm_error **err);
+
 /* ---------------------------------------------------------------- streams */
 
 #define STACYVM_STREAM_EXEC 1   /**< A command: chunks STDOUT, STDERR, EXIT. */
 #define STACYVM_STREAM_READER 2 /**< A file being read: chunks BYTES. */
 #define STACYVM_STREAM_WRITER 3 /**< A file being written: no chunks; STACYVM_E_END once it is committed. */
+#define STACYVM_STREAM_EVENTS 6 /**< What happens: chunks EVENT. */
 
 /** The next chunk. STACYVM_E_END after the last one, STACYVM_E_AGAIN when none came in time, otherwise what ended the stream; END and
  *  failures repeat. The library holds at most a mebibyte or so per stream that is not read; the guest then waits.

@@ -346,6 +346,8 @@ struct Spawn {
   };
   std::vector<Mount> mounts;
   uint64_t flags = 0;  ///< STACYVM_SPAWN_
+  std::string name, idempotency_key;
+  std::chrono::milliseconds timeout{0};  ///< of commands that give none
 };
 
 namespace detail {
@@ -374,6 +376,9 @@ class SpawnOptions {
     options_.mounts = mounts_.data();
     options_.mount_count = static_cast<uint32_t>(mounts_.size());
     options_.flags = spawn.flags;
+    options_.name = spawn.name.c_str();
+    options_.idempotency_key = spawn.idempotency_key.c_str();
+    options_.timeout_ms = spawn.timeout.count();
   }
   SpawnOptions(const SpawnOptions&) = delete;
   SpawnOptions& operator=(const SpawnOptions&) = delete;
@@ -430,6 +435,13 @@ class Session {
     detail::call([&](stacyvm_error** e) {
       return stacyvm_call_stream(get(), op.c_str(), borrowed.data(), static_cast<uint32_t>(borrowed.size()), body.data(), body.size(), &out, e);
     });
+    return Stream(out);
+  }
+
+  /// See stacyvm_events. `filter`: JSON, or empty.
+  Stream events(int64_t after_id = 0, const std::string& filter = {}) {
+    stacyvm_stream* out = nullptr;
+    detail::call([&](stacyvm_error** e) { return stacyvm_events(get(), filter.c_str(), after_id, &out, e); });
     return Stream(out);
   }
 

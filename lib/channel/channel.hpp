@@ -19,6 +19,7 @@ namespace svm::channel {
 struct Piece {
   protocol::DataKind kind{};
   std::string data;
+  int64_t position = -1;  // where it stands, where that is not the number of bytes before it
 };
 
 /// One request in flight. Reading and writing: one thread at a time each; cancel, send_signal and the notify hook: any thread.

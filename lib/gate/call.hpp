@@ -9,12 +9,12 @@
 #include "gate/audited_stream.hpp"
 #include "gate/gate.hpp"
 #include "gate/handlers.hpp"
+#include "gate/observed.hpp"
 #include "gate/trace.hpp"
 #include "model/fields.hpp"
+#include "model/limits.hpp"
 
 namespace svm::gate {
-
-inline constexpr std::string_view kSandboxPrefix = "sb-";
 
 /// Operations that act on the world write an intent row before and an outcome row after. Reads of our own records do not: the answer is
 /// what the store already says, and two commits for each of thousands of list calls would buy nothing; their failures leave one row.
@@ -37,6 +37,7 @@ class Call {
         (this->*kSteps[at_])();
       }
     } catch (const Error& error) {
+      errno_ = error_number(error);
       fail(error.code(), error.message());
     } catch (const std::exception&) {
       // Its text may be anything; the log gets the code alone.
@@ -66,9 +67,12 @@ class Call {
 
   void object() {
     if constexpr (O::row.object == ops::ObjectRule::sandbox) {
-      if (!is_random_id(kSandboxPrefix, request_.id)) throw sandbox_not_found();
-      object_ = request_.id;
-      act_.object = act_.manager.get(request_.id);
+      constexpr bool kTakesNames = std::is_same_v<O, ops::SandboxGet>;
+      const bool is_id = is_random_id(model::kIdPrefix, request_.id);
+      if (!is_id && !kTakesNames) throw sandbox_not_found();
+      if (is_id) object_ = request_.id;
+      act_.object = is_id ? act_.manager.get(request_.id) : act_.manager.get_named(act_.caller.tenant, request_.id);
+      object_ = request_.id = act_.object.id;
       if (!may_see(act_.caller, act_.object)) throw sandbox_not_found();
     }
   }
@@ -94,13 +98,16 @@ class Call {
     if (!failure_ && !acts(O::row)) return;
     model::AuditRow outcome = row(failure_ && at_ < kRun ? "denied" : "outcome");
     outcome.intent_seq = intent_seq_;
+    if (failure_ && at_ == kRun) tell_failure();
     if constexpr (kIsStream<O>) {
-      if (!failure_) {
+      if (!failure_ && acts(O::row)) {
         answer_ = std::make_shared<AuditedStream>(std::move(*answer_), act_.manager.audit(), std::move(outcome), std::move(act_.exec_id));
         return;
       }
     }
     outcome.outcome = code_name(code_);
+    if constexpr (std::is_same_v<O, ops::SandboxSpawn>)
+      if (!failure_) outcome.object = answer_->record.id;  // the sandbox that was there already, perhaps
     if constexpr (std::is_same_v<AnswerOf<O>, model::ExecResponse>)
       if (!failure_) message_ = exec_summary(answer_->reason, answer_->exit_code);
     outcome.detail = exec_detail(act_.exec_id, message_);
@@ -113,6 +120,14 @@ class Call {
       error.prefix(std::string(O::row.name) + " was done, but its outcome could not be recorded");
       throw std::move(error).with("object", object_);
     }
+  }
+
+  /// What was tried and did not work is an event too; what was refused before is the audit log's alone.
+  void tell_failure() {
+    if (!acts(O::row)) return;
+    model::SandboxRecord sandbox = act_.object;
+    if (sandbox.id.empty()) sandbox.id = object_, sandbox.tenant_id = act_.caller.tenant;
+    Witness(act_.manager.events(), sandbox).failed(O::row.name, code_, errno_, message_);
   }
 
   using Step = void (Call::*)();
@@ -146,7 +161,7 @@ class Call {
       if (pairs_ && id.empty())
         for (const auto& [name, value] : *pairs_)
           if (name == "id") id = value;
-      if (is_random_id(kSandboxPrefix, id)) return std::string(id);
+      if (is_random_id(model::kIdPrefix, id)) return std::string(id);
     }
     return "";
   }
@@ -162,6 +177,7 @@ class Call {
   size_t at_ = 0;
   std::exception_ptr failure_;
   Code code_ = Code::ok;
+  int errno_ = 0;
   std::string message_;
 };
 

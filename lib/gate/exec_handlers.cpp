@@ -1,6 +1,7 @@
 #include "core/error.hpp"
 #include "core/id.hpp"
 #include "gate/handlers.hpp"
+#include "gate/observed.hpp"
 #include "model/fields.hpp"
 #include "model/limits.hpp"
 #include "protocol/launch.hpp"
@@ -16,6 +17,12 @@ static_assert(model::kMaxExecBytes == protocol::kMaxExecBytes);
 static_assert(model::kMaxNameBytes == protocol::kMaxUserBytes);
 static_assert(model::kMaxPathBytes == protocol::kMaxPathBytes);
 static_assert(model::kMaxMounts == protocol::kMaxMounts);
+
+// A command without a timeout has the sandbox's; -1 is none whatever that says.
+void fill_timeout(const Act& act, model::ExecRequest& request) {
+  if (request.timeout_ms == 0) request.timeout_ms = act.object.timeout_ms;
+  if (request.timeout_ms < 0) request.timeout_ms = 0;
+}
 
 // What the agent is asked for. Gives the command its id.
 protocol::ExecRequest to_protocol(Act& act, const model::ExecRequest& request) {
@@ -60,6 +67,7 @@ std::string exec_detail(std::string_view exec_id, std::string detail) {
 std::string exec_summary(std::string_view reason, int32_t exit_code) { return std::string(reason) + ' ' + std::to_string(exit_code); }
 
 Message Handler<ops::ExecRun>::resolve(Act& act, model::ExecRequest& request) {
+  fill_timeout(act, request);
   if (request.use_stdin) model::refuse_field("use_stdin", "is for exec.start; give stdin here");
   if (request.output_limit == 0) request.output_limit = model::kDefaultUnaryOutput;
   if (request.output_limit > model::kMaxUnaryOutput)
@@ -70,9 +78,19 @@ Message Handler<ops::ExecRun>::resolve(Act& act, model::ExecRequest& request) {
 model::ExecResponse Handler<ops::ExecRun>::run(Act& act, model::ExecRequest& request, Message& plan) {
   // The agent keeps the timeout and the limit; these bounds are for one that does not.
   const Bounds bounds{static_cast<size_t>(request.output_limit) + protocol::kWindow, request.timeout_ms > 0 ? request.timeout_ms + kTimeoutGraceMs : -1, -1};
-  Answer answer = exchange(*act.manager.session(request.id), std::move(plan), request.stdin_data, false, bounds);
+  Witness witness(act.manager.events(), act.object);
+  const auto session = act.manager.session(request.id);
+  witness.exec_started(act.exec_id, request);
+  Answer answer;
+  try {
+    answer = exchange(*session, std::move(plan), request.stdin_data, false, bounds);
+  } catch (const Error& error) {
+    witness.exec_failed(error.code(), error.message());
+    throw;
+  }
   protocol::ExecResult result;
   if (!protocol::decode(answer.body, result)) malformed_answer();
+  witness.exec_ended(result, answer.out.size(), answer.err.size());
   model::ExecResponse response;
   response.exec_id = act.exec_id;
   response.exit_code = result.exit_code;
@@ -87,12 +105,24 @@ model::ExecResponse Handler<ops::ExecRun>::run(Act& act, model::ExecRequest& req
 }
 
 Message Handler<ops::ExecStart>::resolve(Act& act, model::ExecRequest& request) {
+  fill_timeout(act, request);
   if (!request.stdin_data.empty()) model::refuse_field("stdin", "is for exec.run; set use_stdin and write to the stream here");
   return message(protocol::Op::exec, to_protocol(act, request));
 }
 
 std::shared_ptr<channel::Stream> Handler<ops::ExecStart>::run(Act& act, model::ExecRequest& request, Message& plan) {
-  return act.manager.session(request.id)->request(plan.op, std::move(plan.payload));
+  Witness witness(act.manager.events(), act.object);
+  auto stream = act.manager.session(request.id)->request(plan.op, std::move(plan.payload));
+  witness.exec_started(act.exec_id, request);
+  return std::make_shared<ObservedStream>(std::move(stream), [witness](const protocol::Result* result, const Counts& counts) {
+    protocol::ExecResult exec;
+    if (result && result->code == Code::ok && protocol::decode(result->body, exec))
+      witness.exec_ended(exec, counts.out, counts.err);
+    else if (result && result->code != Code::ok)
+      witness.exec_failed(result->code, result->message, counts);
+    else
+      witness.exec_failed(Code::cancelled, "its stream was closed", counts);
+  });
 }
 
 }  // namespace svm::gate

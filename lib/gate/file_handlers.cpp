@@ -1,5 +1,6 @@
 #include "core/error.hpp"
 #include "gate/handlers.hpp"
+#include "gate/observed.hpp"
 #include "model/limits.hpp"
 
 namespace svm::gate {
@@ -56,25 +57,43 @@ std::shared_ptr<channel::Stream> open(Act& act, const R& request, Message& plan)
   return act.manager.session(request.id)->request(plan.op, std::move(plan.payload));
 }
 
+/// A stream of a file's bytes whose end is an event, with the number that `count` gives.
+template <class R>
+std::shared_ptr<channel::Stream> open_observed(Act& act, const R& request, Message& plan, std::string_view operation, std::string_view type,
+                                               uint64_t Counts::*count) {
+  const Witness witness(act.manager.events(), act.object);
+  return std::make_shared<ObservedStream>(open(act, request, plan), [=, path = request.path](const protocol::Result* result, const Counts& counts) {
+    if (result && result->code == Code::ok)
+      witness.tell(type, events::Data().text("path", path).number("size", static_cast<int64_t>(counts.*count)));
+    else if (result && result->code != Code::cancelled)
+      witness.failed(operation, result->code, result->error, result->message);
+  });
+}
+
 }  // namespace
 
 Message Handler<ops::FileRead>::resolve(Act&, model::FileReadRequest& request) {
   return message(protocol::Op::read, protocol::ReadRequest{request.path, request.offset, request.length, request.user});
 }
-std::shared_ptr<channel::Stream> Handler<ops::FileRead>::run(Act& act, model::FileReadRequest& request, Message& plan) { return open(act, request, plan); }
+std::shared_ptr<channel::Stream> Handler<ops::FileRead>::run(Act& act, model::FileReadRequest& request, Message& plan) {
+  return open_observed(act, request, plan, ops::FileRead::row.name, "file.read", &Counts::bytes);
+}
 
 Message Handler<ops::FileWrite>::resolve(Act&, model::FileWriteRequest& request) {
   return message(protocol::Op::write, protocol::WriteRequest{request.path, request.mode, write_flags(request.parents, request.exclusive, request.append), request.user});
 }
 model::Status Handler<ops::FileWrite>::run(Act& act, model::FileWriteRequest& request, Message& plan) {
   exchange(*act.manager.session(request.id), std::move(plan), request.content, true, {0, -1, kFileIdleMs});
+  Witness(act.manager.events(), act.object).tell("file.written", events::Data().text("path", request.path).number("size", static_cast<int64_t>(request.content.size())));
   return {"written"};
 }
 
 Message Handler<ops::FileUpload>::resolve(Act&, model::FileUploadRequest& request) {
   return message(protocol::Op::write, protocol::WriteRequest{request.path, request.mode, write_flags(request.parents, request.exclusive, false), request.user});
 }
-std::shared_ptr<channel::Stream> Handler<ops::FileUpload>::run(Act& act, model::FileUploadRequest& request, Message& plan) { return open(act, request, plan); }
+std::shared_ptr<channel::Stream> Handler<ops::FileUpload>::run(Act& act, model::FileUploadRequest& request, Message& plan) {
+  return open_observed(act, request, plan, ops::FileUpload::row.name, "file.written", &Counts::in);
+}
 
 Message Handler<ops::FileList>::resolve(Act&, model::FileListRequest& request) {
   if (request.path.empty()) request.path = "/";

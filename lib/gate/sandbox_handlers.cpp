@@ -15,6 +15,19 @@ Error forbidden(std::string field) {
   return Error(Code::forbidden, field + ": only the embedding application may name host paths").with("field", field);
 }
 
+bool has_label(const model::StringMap& labels, std::string_view wanted) {
+  const size_t equals = wanted.find('=');
+  const auto found = labels.find(std::string(wanted.substr(0, equals)));
+  return found != labels.end() && found->second == wanted.substr(equals + 1);
+}
+
+bool passes(const model::ListRequest& filter, const model::SandboxRecord& record) {
+  if (!filter.state.empty() && filter.state != model::state_name(record.state)) return false;
+  if (!filter.name.empty() && filter.name != record.name) return false;
+  if (!filter.owner_id.empty() && filter.owner_id != record.owner_id) return false;
+  return std::all_of(filter.labels.begin(), filter.labels.end(), [&](const std::string& label) { return has_label(record.metadata, label); });
+}
+
 }  // namespace
 
 Error sandbox_not_found() { return Error(Code::not_found, "sandbox not found"); }
@@ -30,7 +43,12 @@ manager::ResolvedSpawn Handler<ops::SandboxSpawn>::resolve(Act& act, model::Spaw
   }
   return act.manager.resolve(request, act.caller);
 }
-model::SandboxInfo Handler<ops::SandboxSpawn>::run(Act& act, model::SpawnRequest&, Plan& plan) { return {act.manager.spawn(std::move(plan))}; }
+model::SandboxInfo Handler<ops::SandboxSpawn>::run(Act& act, model::SpawnRequest&, Plan& plan) {
+  const std::string id = plan.record.id;
+  model::SandboxInfo info{act.manager.spawn(std::move(plan))};
+  info.existed = info.record.id != id;
+  return info;
+}
 
 NoPlan Handler<ops::SandboxGet>::resolve(Act&, model::GetRequest&) { return {}; }
 model::SandboxInfo Handler<ops::SandboxGet>::run(Act& act, model::GetRequest&, NoPlan&) { return {std::move(act.object)}; }
@@ -40,7 +58,7 @@ NoPlan Handler<ops::SandboxList>::resolve(Act&, model::ListRequest& request) {
   return {};
 }
 model::SandboxList Handler<ops::SandboxList>::run(Act& act, model::ListRequest& request, NoPlan&) {
-  // The store does not know tenants' pages: read on until the caller's page is full, so that a short page means the end.
+  // The store knows neither tenants nor filters: read on until the caller's page is full, so that a short page means the end.
   model::SandboxList list;
   std::string after = request.after;
   while (list.items.size() < request.limit) {
@@ -48,7 +66,7 @@ model::SandboxList Handler<ops::SandboxList>::run(Act& act, model::ListRequest& 
     const bool last = page.size() < request.limit;
     if (!page.empty()) after = page.back().id;
     for (model::SandboxRecord& record : page)
-      if (list.items.size() < request.limit && may_see(act.caller, record)) list.items.push_back({std::move(record)});
+      if (list.items.size() < request.limit && may_see(act.caller, record) && passes(request, record)) list.items.push_back({std::move(record)});
     if (last) break;
   }
   return list;
@@ -56,13 +74,26 @@ model::SandboxList Handler<ops::SandboxList>::run(Act& act, model::ListRequest& 
 
 NoPlan Handler<ops::SandboxDestroy>::resolve(Act&, model::DestroyRequest&) { return {}; }
 model::Status Handler<ops::SandboxDestroy>::run(Act& act, model::DestroyRequest& request, NoPlan&) {
-  act.manager.destroy(request.id, "requested");
+  act.manager.destroy(request.id, "requested", request.keep_ms);
   return {"destroyed"};
 }
 
 NoPlan Handler<ops::SandboxExtend>::resolve(Act&, model::ExtendRequest&) { return {}; }
 model::SandboxInfo Handler<ops::SandboxExtend>::run(Act& act, model::ExtendRequest& request, NoPlan&) {
   return {act.manager.extend(request.id, request.ttl_ms)};
+}
+
+NoPlan Handler<ops::SandboxUpdate>::resolve(Act&, model::UpdateRequest&) { return {}; }
+model::SandboxInfo Handler<ops::SandboxUpdate>::run(Act& act, model::UpdateRequest& request, NoPlan&) {
+  return {act.manager.relabel(request.id, std::move(request.metadata))};
+}
+
+NoPlan Handler<ops::SandboxStats>::resolve(Act&, model::SandboxIdRequest&) { return {}; }
+model::SandboxStats Handler<ops::SandboxStats>::run(Act& act, model::SandboxIdRequest& request, NoPlan&) { return act.manager.stats(request.id); }
+
+NoPlan Handler<ops::SandboxPrune>::resolve(Act&, model::PruneRequest&) { return {}; }
+model::Pruned Handler<ops::SandboxPrune>::run(Act& act, model::PruneRequest& request, NoPlan&) {
+  return {act.manager.prune(act.caller.tenant, request.older_than_ms)};
 }
 
 }  // namespace svm::gate

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -13,10 +14,12 @@
 
 #include "core/clock.hpp"
 #include "core/id.hpp"
+#include "events/event.hpp"
 #include "images/image.hpp"
 #include "manager/lifecycle.hpp"
 #include "manager/manager.hpp"
 #include "manager/private_instance.hpp"
+#include "model/fields.hpp"
 #include "providers/native/native.hpp"
 
 namespace svm::manager {
@@ -24,10 +27,15 @@ namespace {
 
 using model::SandboxRecord, model::State;
 
-constexpr int64_t kRetentionMs = 7ll * 24 * 60 * 60 * 1000;  // rows of ended sandboxes; without a state directory nobody asks for them
 constexpr unsigned kEndsPerPrune = 256;  // so that an instance that is never closed does not grow either
 constexpr uint32_t kRecoveryPage = 1000;
 constexpr unsigned kReapers = 4;  // expiries destroyed at a time, so that one that is stuck holds up no other
+
+// What a spawn says about the one call and not about the sandbox that it makes.
+constexpr std::string_view kNotRequest[] = {"idempotency_key"};
+// What get_or_create does not compare: whose it is and how long it lives. Limits are compared as they were asked for, not as they came out: one
+// that was written is enforced, one that was not may not be.
+constexpr std::string_view kNotSpec[] = {"name", "get_or_create", "idempotency_key", "ttl", "metadata", "owner_id"};
 
 Error not_found() { return Error(Code::not_found, "sandbox not found"); }
 
@@ -36,6 +44,8 @@ struct Live {
   SandboxRecord record;
   std::shared_ptr<providers::Session> session;  // none while it is being made
 };
+
+using TenantName = std::pair<std::string, std::string>;  // a tenant, and a name or key of its own
 
 class LocalManager final : public Manager {
  public:
@@ -48,11 +58,12 @@ class LocalManager final : public Manager {
       store_ = store::open_sqlite(options.state_directory, options.read_only);
     }
     audit_ = audit::Log::create(*store_, options.durability);
+    events_ = events::Log::create(*store_, options.read_only, options.log);
     if (options.read_only) return;  // looks, and starts nothing
     const std::string& instance = private_ ? private_->id() : store_->instance_id();
     provider_ = providers::native::create(reactor_, instance);
     recover();
-    prune();
+    prune_old();
     for (unsigned i = 0; i < kReapers; ++i) reapers_.emplace_back([this] { reap(); });
   }
 
@@ -73,10 +84,12 @@ class LocalManager final : public Manager {
     sandboxes_.clear();
     provider_.reset();  // ends the launcher, and with it whatever was left
     reactor_.stop();
+    events_.reset();
     audit_.reset();
   }
 
   audit::Log& audit() noexcept override { return *audit_; }
+  events::Log& events() noexcept override { return *events_; }
 
   ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) override {
     if (!request.provider.empty() && request.provider != "native")
@@ -106,6 +119,15 @@ class LocalManager final : public Manager {
     record.metadata = request.metadata;
     record.created_ms = system_clock().wall_ms();
     record.expires_ms = record.created_ms + (request.ttl_ms ? request.ttl_ms : kDefaultTtlMs);
+    record.name = request.name;
+    record.timeout_ms = request.timeout_ms;
+    spawn.get_or_create = request.get_or_create;
+    spawn.idempotency_key = request.idempotency_key;
+    spawn.request = model::fingerprint(request, kNotRequest);
+    model::SpawnRequest spec = request;
+    spec.image = record.image, spec.provider = record.provider, spec.profile = record.profile, spec.user = record.user;
+    spec.network = record.network;
+    record.spec = model::fingerprint(spec, kNotSpec);
 
     providers::LaunchSpec& launch = spawn.launch;
     launch.id = record.id;
@@ -129,6 +151,8 @@ class LocalManager final : public Manager {
   SandboxRecord spawn(ResolvedSpawn spawn) override {
     require_writable();
     SandboxRecord& record = spawn.record;
+    const Claims claims(*this, spawn);
+    if (claims.found()) return *claims.found();
     {
       const std::lock_guard lock(mutex_);
       if (closed_) throw Error(Code::closed, "the instance is shutting down");
@@ -137,6 +161,10 @@ class LocalManager final : public Manager {
     const Counted counted(*this);
     store::Store::Reserve reserve;
     reserve.max_live = kMaxSandboxes;
+    reserve.key = spawn.idempotency_key;
+    reserve.request = spawn.request;
+    reserve.now_ms = system_clock().wall_ms();
+    reserve.key_expires_ms = reserve.now_ms + model::kIdempotencyRetentionMs;
     if (const auto space = provider_->id_space()) {
       reserve.ranges = true;
       reserve.range_first = space->first;
@@ -151,6 +179,7 @@ class LocalManager final : public Manager {
     }
     spawn.launch.id_base = record.id_base;
     add(record);
+    announce("sandbox.created", record, events::Data().text("image", record.image).text("provider", record.provider).text("name", record.name));
 
     std::shared_ptr<providers::Session> session;
     try {
@@ -184,9 +213,11 @@ class LocalManager final : public Manager {
     }
     if (gone) {
       forget_running(record, "lost");
+      if (!spawn.idempotency_key.empty()) store_->free_key(record.id);  // for the caller it never ran
       throw Error(Code::unavailable, "the sandbox ended while it was being started").with("step", "start");
     }
     wake_.notify_one();
+    announce("sandbox.running", record, {});
     return record;
   }
 
@@ -201,11 +232,35 @@ class LocalManager final : public Manager {
     return *record;
   }
 
+  SandboxRecord get_named(std::string_view tenant, std::string_view name) override {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto named = names_.find({std::string(tenant), std::string(name)});
+      const Live* live = named == names_.end() ? nullptr : find(named->second.id);
+      if (live) return live->record;
+    }
+    if (!options_.read_only) throw not_found();
+    const std::optional<SandboxRecord> record = store_->get_named(tenant, name);
+    if (!record) throw not_found();
+    return *record;
+  }
+
   std::vector<SandboxRecord> list(uint32_t limit, std::string_view after) override { return store_->list(limit, after); }
+
+  std::vector<model::ExecRecord> execs(const store::Store::ExecQuery& query) override {
+    events_->flush();  // who has seen a command end finds its end here
+    return store_->execs(query);
+  }
+
+  std::optional<model::ExecRecord> exec(std::string_view id) override {
+    events_->flush();
+    return store_->exec(id);
+  }
 
   SandboxRecord extend(std::string_view id, int64_t ttl_ms) override {
     require_writable();
     if (ttl_ms < kMinTtlMs || ttl_ms > kMaxTtlMs) throw Error(Code::invalid, "ttl: more than 0 and at most 24h").with("field", "ttl").with("limit", "24h");
+    const std::lock_guard edit(edit_mutex_);
     SandboxRecord record;
     {
       const std::lock_guard lock(mutex_);
@@ -222,10 +277,66 @@ class LocalManager final : public Manager {
       deadlines_.emplace(monotonic_deadline(record.expires_ms), record.id);
     }
     wake_.notify_one();
+    announce("sandbox.updated", record, events::Data().text("operation", "extend"));
     return record;
   }
 
-  void destroy(std::string_view id, std::string_view reason) override {
+  model::SandboxStats stats(std::string_view id) override {
+    SandboxRecord record;
+    std::shared_ptr<providers::Session> session;
+    {
+      const std::lock_guard lock(mutex_);
+      const Live& live = running(id);
+      record = live.record;
+      session = live.session;
+    }
+    providers::Usage usage = session->usage();
+    const auto enforced = [&](std::string_view what) { return std::find(record.enforced.begin(), record.enforced.end(), what) != record.enforced.end(); };
+    model::SandboxStats stats;
+    stats.id = record.id;
+    stats.uptime_ms = std::max<int64_t>(0, system_clock().wall_ms() - record.created_ms);
+    stats.cpu_us = usage.cpu_us;
+    stats.memory = usage.memory;
+    stats.memory_peak = usage.memory_peak;
+    stats.pids = usage.pids;
+    stats.oom_kills = usage.oom_kills;
+    if (enforced("memory")) stats.memory_limit = static_cast<int64_t>(record.memory_bytes);
+    if (enforced("pids")) stats.pids_limit = record.pids;
+    if (enforced("disk_limit")) stats.disk_limit = static_cast<int64_t>(record.disk_bytes);
+    stats.open_streams = usage.open_streams;
+    stats.running_execs = static_cast<uint32_t>(execs({record.id, "", "", store::Store::ExecState::running, UINT32_MAX}).size());
+    stats.missing = std::move(usage.missing);
+    return stats;
+  }
+
+  SandboxRecord relabel(std::string_view id, model::StringMap metadata) override {
+    require_writable();
+    const std::lock_guard edit(edit_mutex_);
+    SandboxRecord record;
+    {
+      const std::lock_guard lock(mutex_);
+      record = running(id).record;
+    }
+    record.metadata = std::move(metadata);
+    if (!store_->update(record, State::running)) throw Error(Code::conflict, "the sandbox is being destroyed");
+    {
+      const std::lock_guard lock(mutex_);
+      running(id).record.metadata = record.metadata;
+    }
+    announce("sandbox.updated", record, events::Data().text("operation", "update"));
+    return record;
+  }
+
+  uint32_t prune(std::string_view tenant, int64_t older_than_ms) override {
+    require_writable();
+    const int64_t now = system_clock().wall_ms();
+    uint32_t removed = 0;
+    for (uint32_t last = store::Store::kMaxPrune; last == store::Store::kMaxPrune; removed += last)
+      last = store_->prune({now - older_than_ms + 1, now, std::string(tenant)});  // also what ended in this very millisecond
+    return removed;
+  }
+
+  void destroy(std::string_view id, std::string_view reason, int64_t keep_ms) override {
     require_writable();
     SandboxRecord record;
     std::shared_ptr<providers::Session> session;
@@ -242,6 +353,7 @@ class LocalManager final : public Manager {
       } else {
         record.state = *next;
         record.reason = reason;
+        if (keep_ms > 0) record.keep_until_ms = system_clock().wall_ms() + keep_ms;
         live->record = record;
         std::erase_if(deadlines_, [&](const auto& deadline) { return deadline.second == id; });
       }
@@ -269,6 +381,7 @@ class LocalManager final : public Manager {
     {
       std::unique_lock lock(mutex_);
       closed_ = true;
+      settled_.notify_all();
       // A spawn that passed the check before may still be adding itself.
       if (!idle_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return spawning_ == 0; }))
         throw Error(Code::timeout, "shutdown: sandboxes are still being started");
@@ -284,7 +397,7 @@ class LocalManager final : public Manager {
     const auto work = [&] {
       for (size_t i; (i = next.fetch_add(1)) < ids.size();) {
         try {
-          destroy(ids[i], "shutdown");
+          destroy(ids[i], "shutdown", 0);
         } catch (const Error& error) {
           if (error.code() == Code::not_found || error.code() == Code::conflict) continue;  // somebody else is doing it
           const std::lock_guard lock(guard);
@@ -301,6 +414,7 @@ class LocalManager final : public Manager {
       idle_.wait_for(lock, std::chrono::milliseconds(left), [&] { return sandboxes_.empty(); });
     }
     audit_->flush();
+    events_->flush();
     if (failure) throw *failure;
   }
 
@@ -317,6 +431,109 @@ class LocalManager final : public Manager {
     }
     LocalManager& manager;
   };
+
+  /// The name and the idempotency key of a spawn, held so that no other spawn has them meanwhile. The key until the end of the call: from
+  /// then on the store knows it. The name for as long as the sandbox lives.
+  class Claims {
+   public:
+    Claims(LocalManager& manager, const ResolvedSpawn& spawn)
+        : manager_(manager), key_(spawn.record.tenant_id, spawn.idempotency_key), name_(spawn.record.tenant_id, spawn.record.name), id_(spawn.record.id) {
+      try {
+        if (!spawn.idempotency_key.empty()) found_ = manager_.claim_key(key_, spawn.request, holds_key_);
+        if (!found_ && !spawn.record.name.empty()) found_ = manager_.claim_name(name_, spawn);
+      } catch (...) {
+        release();
+        throw;
+      }
+    }
+    ~Claims() { release(); }
+    Claims(const Claims&) = delete;
+    Claims& operator=(const Claims&) = delete;
+    const std::optional<SandboxRecord>& found() const noexcept { return found_; }
+
+   private:
+    void release() noexcept {
+      if (holds_key_) {
+        const std::lock_guard lock(manager_.mutex_);
+        manager_.keys_.erase(key_);
+      }
+      {
+        const std::lock_guard lock(manager_.mutex_);
+        if (!manager_.sandboxes_.contains(id_)) manager_.release_name(name_, id_);
+      }
+      manager_.settled_.notify_all();
+    }
+    LocalManager& manager_;
+    const TenantName key_, name_;
+    const std::string id_;
+    bool holds_key_ = false;
+    std::optional<SandboxRecord> found_;
+  };
+
+  /// The sandbox that the key stands for; nothing once the key is held for this call.
+  std::optional<SandboxRecord> claim_key(const TenantName& key, const std::string& request, bool& held) {
+    const auto other = [] {
+      return Error(Code::conflict, "idempotency_key: it was used with another request").with("field", "idempotency_key");
+    };
+    {
+      std::unique_lock lock(mutex_);
+      await(lock, [&] {
+        const auto busy = keys_.find(key);
+        if (busy == keys_.end()) return true;
+        if (busy->second != request) throw other();
+        return false;
+      });
+      keys_.emplace(key, request);
+      held = true;
+    }
+    const std::optional<store::Store::Key> known = store_->get_key(key.first, key.second, system_clock().wall_ms());
+    if (!known) return std::nullopt;
+    if (known->request != request) throw other();
+    {
+      const std::lock_guard lock(mutex_);
+      if (const Live* live = find(known->sandbox)) return live->record;
+    }
+    std::optional<SandboxRecord> ended = store_->get(known->sandbox);
+    if (!ended) throw Error(Code::internal, "an idempotency key stands for a sandbox without a record");
+    return ended;
+  }
+
+  /// The sandbox that has the name, where that is what is asked for; nothing once the name is the spawn's.
+  std::optional<SandboxRecord> claim_name(const TenantName& name, const ResolvedSpawn& spawn) {
+    std::unique_lock lock(mutex_);
+    std::optional<SandboxRecord> found;
+    await(lock, [&] {
+      const auto taken = names_.find(name);
+      if (taken == names_.end()) return true;
+      if (!spawn.get_or_create) throw Error(Code::conflict, "name: a live sandbox has it").with("field", "name");
+      const Live* live = find(taken->second.id);
+      // One that is not there yet, or ends, is waited for, whatever it was made from: what comes after it is what counts.
+      if (live && live->record.state != State::destroying && taken->second.spec != spawn.record.spec)
+        throw Error(Code::conflict, "name: a live sandbox has it that was made from another spec").with("field", "name");
+      if (!live || live->record.state != State::running) return false;
+      found = live->record;
+      return true;
+    });
+    if (!found) names_[name] = {spawn.record.id, spawn.record.spec};
+    return found;
+  }
+
+  /// Waits until `ready`, for as long as a spawn may take.
+  template <class Ready>
+  void await(std::unique_lock<std::mutex>& lock, Ready ready) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kSpawnTimeoutMs);
+    while (!closed_) {
+      if (ready()) return;
+      if (settled_.wait_until(lock, until) == std::cv_status::timeout) throw Error(Code::timeout, "another spawn of the same sandbox has not ended");
+    }
+    throw Error(Code::closed, "the instance is shutting down");
+  }
+
+  /// Needs mutex_.
+  void release_name(const TenantName& name, const std::string& id) noexcept {
+    const auto named = names_.find(name);
+    if (named != names_.end() && named->second.id == id) names_.erase(named);
+  }
 
   void require_writable() const {
     if (options_.read_only) throw Error(Code::unsupported, "the instance was opened read-only");
@@ -364,23 +581,28 @@ class LocalManager final : public Manager {
     {
       const std::lock_guard lock(mutex_);
       sandboxes_.erase(record.id);
+      release_name({record.tenant_id, record.name}, record.id);
       early_end_.erase(record.id);
       std::erase_if(deadlines_, [&](const auto& deadline) { return deadline.second == record.id; });
       prunes = ++ended_ % kEndsPerPrune == 0;
     }
     idle_.notify_all();
+    settled_.notify_all();
+    end_execs(record);
+    announce(record.state == State::error ? "sandbox.error" : "sandbox.destroyed", record, events::Data().text("reason", record.reason));
     if (failure) throw *failure;
     if (!prunes) return;
     try {
-      prune();
+      prune_old();
     } catch (const Error& error) {  // it ended all the same
       options_.log.write(LogLevel::error, "store: " + error.message());
     }
   }
 
-  void prune() {
-    // Also what ended in this very millisecond, where nothing is kept.
-    store_->prune(private_ ? INT64_MAX : system_clock().wall_ms() - kRetentionMs);
+  /// Without a state directory nobody asks for what has ended, but where the caller said so.
+  void prune_old() {
+    const int64_t now = system_clock().wall_ms();
+    store_->prune({private_ ? INT64_MAX : now - model::kEndedRetentionMs, now});
   }
 
   /// As finish(), for where another error is on its way to the caller.
@@ -413,6 +635,19 @@ class LocalManager final : public Manager {
       lost_.push_back(id);
     }
     wake_.notify_one();
+  }
+
+  void announce(std::string_view type, const SandboxRecord& record, const events::Data& data) {
+    events_->append(std::string(type), record.id, record.tenant_id, data.json());
+  }
+
+  /// Commands that nobody saw end ended with their sandbox.
+  void end_execs(const SandboxRecord& record) {
+    model::ExecRecord all;
+    all.sandbox_id = record.id;
+    all.ended_ms = record.destroyed_ms;
+    all.reason = "lost";
+    events_->record(std::move(all));
   }
 
   void audit_system(std::string_view action, const std::string& object, std::string_view outcome, std::string detail) {
@@ -470,7 +705,7 @@ class LocalManager final : public Manager {
 
   void expire(const std::string& id) {
     try {
-      destroy(id, "expired");
+      destroy(id, "expired", 0);
       audit_system("sandbox.destroy", id, "OK", "expired");
     } catch (const Error& error) {
       if (error.code() == Code::not_found || error.code() == Code::conflict) return;
@@ -494,6 +729,9 @@ class LocalManager final : public Manager {
         record.reason = "recovered";
         store_->update(record, from);
         audit_system("sandbox.destroy", record.id, "OK", "recovered: its owner was killed");
+        end_execs(record);
+        announce("reconcile.action", record, events::Data().text("action", "destroyed").text("reason", "its owner was killed"));
+        announce("sandbox.destroyed", record, events::Data().text("reason", record.reason));
       }
     }
   }
@@ -503,16 +741,24 @@ class LocalManager final : public Manager {
   std::unique_ptr<store::DirectoryLock> lock_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<audit::Log> audit_;
+  std::unique_ptr<events::Log> events_;
   channel::Reactor reactor_;
   std::unique_ptr<providers::Provider> provider_;
   std::vector<std::thread> reapers_;
 
+  std::mutex edit_mutex_;  // extend and relabel: each reads a record, writes its row and the record. Taken before mutex_
   std::mutex mutex_;  // guards what follows; never held across a provider or store call
   std::condition_variable wake_;  // reapers
   std::condition_variable idle_;  // shutdown
+  std::condition_variable settled_;  // spawns that wait for another one, or for an end
   bool closed_ = false, ending_ = false;
   unsigned spawning_ = 0, ended_ = 0;  // sandboxes being started; ended ones so far
   std::unordered_map<std::string, Live> sandboxes_;
+  struct Named {
+    std::string id, spec;
+  };
+  std::map<TenantName, Named> names_;       // of live sandboxes, and of spawns under way
+  std::map<TenantName, std::string> keys_;  // idempotency keys of spawns under way: the request's fingerprint
   std::set<std::pair<int64_t, std::string>> deadlines_;  // monotonic
   std::vector<std::string> lost_;
   std::set<std::string> early_end_;  // ended before spawn() had finished

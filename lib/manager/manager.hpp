@@ -2,12 +2,14 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "audit/log.hpp"
 #include "core/log.hpp"
+#include "events/log.hpp"
 #include "model/limits.hpp"
 #include "model/records.hpp"
 #include "providers/provider.hpp"
@@ -34,6 +36,8 @@ struct Options {
 struct ResolvedSpawn {
   model::SandboxRecord record;  // id, limits, profile, user, expiry ... ; state creating
   providers::LaunchSpec launch;
+  bool get_or_create = false;
+  std::string idempotency_key, request;  // and the fingerprint of what was asked
 };
 
 /// Thread-safe; no lock is held across a provider call. Functions throw Error.
@@ -45,16 +49,31 @@ class Manager {
   static std::unique_ptr<Manager> open(const Options& options);
 
   virtual audit::Log& audit() noexcept = 0;
+  virtual events::Log& events() noexcept = 0;
   /// Fills defaults, resolves the image, chooses the provider. Nothing is reserved.
   virtual ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) = 0;
-  /// Writes the record (the reservation), starts the sandbox, returns its running record.
+  /// Writes the record (the reservation), starts the sandbox, returns its running record. A record with another id than the spawn's is that
+  /// of a sandbox which is there already: the one that the idempotency key stands for (in whatever state it is now), or with get_or_create
+  /// the live one of that name and spec. One that is being started or destroyed is waited for.
   virtual model::SandboxRecord spawn(ResolvedSpawn spawn) = 0;
   /// The record of a live sandbox the caller may see; Error not_found otherwise (also for destroyed ones).
   virtual model::SandboxRecord get(std::string_view id) = 0;
+  /// The same by its name among the tenant's.
+  virtual model::SandboxRecord get_named(std::string_view tenant, std::string_view name) = 0;
   virtual std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) = 0;
+  /// The history of commands, up to this moment.
+  virtual std::vector<model::ExecRecord> execs(const store::Store::ExecQuery& query) = 0;
+  virtual std::optional<model::ExecRecord> exec(std::string_view id) = 0;
   virtual model::SandboxRecord extend(std::string_view id, int64_t ttl_ms) = 0;
-  /// Destroys and waits until it is gone. Unknown or already destroyed: Error not_found.
-  virtual void destroy(std::string_view id, std::string_view reason) = 0;
+  /// What a running sandbox uses now.
+  virtual model::SandboxStats stats(std::string_view id) = 0;
+  /// Replaces the labels of a running sandbox.
+  virtual model::SandboxRecord relabel(std::string_view id, model::StringMap metadata) = 0;
+  /// Destroys and waits until it is gone. Unknown or already destroyed: Error not_found. keep_ms: how long its record stays at least.
+  virtual void destroy(std::string_view id, std::string_view reason, int64_t keep_ms = 0) = 0;
+  /// Forgets sandboxes of the tenant ("": of all) that ended at least so long ago, but for those that are to be kept or that an idempotency
+  /// key still stands for; returns how many.
+  virtual uint32_t prune(std::string_view tenant, int64_t older_than_ms) = 0;
   /// The session of a running sandbox. Error not_found as get(); Error conflict while it is being made or destroyed.
   virtual std::shared_ptr<providers::Session> session(std::string_view id) = 0;
   /// Refuses new work (Error closed) and destroys everything within the time. Idempotent.

@@ -41,6 +41,10 @@ consteval Field env_field(std::string_view doc) {
       .keeping(Keep::names);
 }
 template <auto Member>
+consteval Field metadata_field(std::string_view doc) {
+  return field<K::map, Member>("metadata", doc).items(kMaxMetadata).keys(kMaxMetadataKeyBytes, Format::line).size(0, kMaxMetadataValueBytes);
+}
+template <auto Member>
 consteval Field ttl_field(std::string_view doc) {
   return field<K::duration_ms, Member>("ttl", doc).range(kMinTtlMs, kMaxTtlMs);
 }
@@ -84,32 +88,66 @@ constexpr Field kSpawnFields[] = {
         .or_zero("256"),
     ttl_field<&SpawnRequest::ttl_ms>("How long it lives.").or_zero("\"30m0s\""),
     env_field<&SpawnRequest::env>("Environment that every command starts from."),
-    field<K::map, &SpawnRequest::metadata>("metadata", "Labels.")
-        .items(kMaxMetadata)
-        .keys(kMaxMetadataKeyBytes, Format::line)
-        .size(0, kMaxMetadataValueBytes),
+    metadata_field<&SpawnRequest::metadata>("Labels."),
     field<K::word, &SpawnRequest::profile>("profile", "What commands may do: default, debug (ptrace), build (package installs).").of(kProfiles),
     user_field<&SpawnRequest::user>(),
     field<K::word, &SpawnRequest::network>("network", "none: loopback only.").of(kNetworks),
     field<K::objects, &SpawnRequest::mounts>("mounts", "Host files shown inside. Local callers only.").items(kMaxMounts),
     field<K::flag, &SpawnRequest::best_effort>("best_effort", "Go without limits that this host cannot enforce."),
     field<K::text, &SpawnRequest::owner_id>("owner_id", "A label of the caller's; grants nothing.").size(0, kMaxOwnerBytes).as(Format::label),
+    field<K::text, &SpawnRequest::name>("name", "A name that no other live sandbox of the tenant has; letters, digits, '.', '_' and '-'; does not begin with sb-.")
+        .size(0, kMaxSandboxNameBytes)
+        .as(Format::name),
+    field<K::flag, &SpawnRequest::get_or_create>("get_or_create", "Answer the live sandbox of that name, if what it was made from is the same."),
+    field<K::text, &SpawnRequest::idempotency_key>("idempotency_key", "The same key with the same request within 24 hours answers the same sandbox.")
+        .size(0, kMaxIdempotencyKeyBytes)
+        .as(Format::line),
+    field<K::duration_ms, &SpawnRequest::timeout_ms>("timeout", "Of commands that have none of their own; 0: none.").range(0, kMaxTimeoutMs),
     field_without_member(K::unsupported, "template", "Templates are spawned by their own operation."),
 };
 
 void check_spawn(const void* object) {
+  const auto& spawn = *static_cast<const SpawnRequest*>(object);
   size_t total = 0;
-  check_environment(static_cast<const SpawnRequest*>(object)->env, total);
+  check_environment(spawn.env, total);
+  if (spawn.name.starts_with(kIdPrefix)) refuse_field("name", "begins with sb-, as ids do");
+  if (spawn.get_or_create && spawn.name.empty()) refuse_field("name", "is missing: get_or_create asks for a sandbox by name");
 }
 
 constexpr Field kIdFields[] = {id_field<&SandboxIdRequest::id>()};
 
-constexpr Field kDestroyFields[] = {id_field<&DestroyRequest::id>()};
+constexpr Field kDestroyFields[] = {
+    id_field<&DestroyRequest::id>(),
+    field<K::duration_ms, &DestroyRequest::keep_ms>("keep", "How long its record and history stay readable at least; 0: the ordinary retention.").range(0, kMaxKeepMs),
+};
+
+constexpr Field kUpdateFields[] = {
+    id_field<&UpdateRequest::id>(),
+    metadata_field<&UpdateRequest::metadata>("The new labels, instead of the old ones.").required(),
+};
+
+constexpr Field kPruneFields[] = {
+    field<K::duration_ms, &PruneRequest::older_than_ms>("older_than", "Only sandboxes that ended at least so long ago; 0: all that ended.").range(0, kMaxKeepMs),
+};
+
+constexpr std::string_view kLiveStates[] = {"", "creating", "running", "destroying"};
 
 constexpr Field kListFields[] = {
     field<K::integer, &ListRequest::limit>("limit", "Most sandboxes to answer.").range(1, kMaxListLimit).or_zero("1000"),
     field<K::text, &ListRequest::after>("after", "Only sandboxes older than this id: the next page.").size(0, kMaxIdBytes).as(Format::line),
+    field<K::list, &ListRequest::labels>("label", "KEY=VALUE: only sandboxes with all of these labels.")
+        .items(kMaxLabelFilters)
+        .size(1, kMaxMetadataKeyBytes + 1 + kMaxMetadataValueBytes)
+        .as(Format::text),
+    field<K::word, &ListRequest::state>("state", "Only sandboxes in this state.").of(kLiveStates),
+    field<K::text, &ListRequest::name>("name", "Only the sandbox of this name.").size(0, kMaxSandboxNameBytes).as(Format::name),
+    field<K::text, &ListRequest::owner_id>("owner_id", "Only sandboxes with this label of the caller's.").size(0, kMaxOwnerBytes).as(Format::label),
 };
+
+void check_list(const void* object) {
+  for (const std::string& label : static_cast<const ListRequest*>(object)->labels)
+    if (label.find('=') == label.npos || label[0] == '=') refuse_field("label", "is not KEY=VALUE");
+}
 
 constexpr Field kExtendFields[] = {
     id_field<&ExtendRequest::id>(),
@@ -129,7 +167,7 @@ constexpr Field kExecFields[] = {
     env_field<&ExecRequest::env>("Over the sandbox's environment."),
     field<K::bytes, &ExecRequest::workdir>("workdir", "Absolute path; empty: the default.").size(0, kMaxPathBytes).as(Format::absolute),
     user_field<&ExecRequest::user>(),
-    field<K::duration_ms, &ExecRequest::timeout_ms>("timeout", "After this every process of the command is killed; 0: never.").range(0, kMaxTimeoutMs),
+    field<K::duration_ms, &ExecRequest::timeout_ms>("timeout", "After this every process of the command is killed; 0: the sandbox's timeout; -1ms: never.").range(-1, kMaxTimeoutMs),
     field<K::bytes, &ExecRequest::stdin_data>("stdin", "Standard input, then its end.").size(0, kMaxStdinBytes).as(Format::blob).keeping(Keep::size),
     field<K::flag, &ExecRequest::use_stdin>("use_stdin", "exec.start: the caller writes standard input to the stream."),
     field<K::flag, &ExecRequest::merge>("merge_output", "stderr into stdout, in order."),
@@ -151,6 +189,49 @@ void check_exec(const void* object) {
   }
   check_environment(exec.env, total);
 }
+
+constexpr std::string_view kExecStates[] = {"", "running", "ended"};
+
+constexpr Field kExecListFields[] = {
+    field<K::integer, &ExecListRequest::limit>("limit", "Most commands to answer.").range(1, kMaxListLimit).or_zero("1000"),
+    field<K::text, &ExecListRequest::after>("after", "Only commands that started before this one: the next page.").size(0, kMaxIdBytes).as(Format::line),
+    field<K::text, &ExecListRequest::sandbox_id>("sandbox_id", "Only commands of this sandbox, which may have ended.").size(0, kMaxIdBytes).as(Format::line),
+    field<K::word, &ExecListRequest::state>("state", "running or ended; empty: both.").of(kExecStates),
+};
+
+constexpr Field kExecGetFields[] = {field<K::text, &ExecGetRequest::exec_id>("exec_id", "The command's id.").size(1, kMaxIdBytes).as(Format::line).required()};
+
+constexpr auto kExec = &ExecInfo::record;
+
+constexpr Field kExecInfoFields[] = {
+    field<K::text, kExec, &ExecRecord::id>("exec_id", "The command's id.").written(),
+    field<K::text, kExec, &ExecRecord::sandbox_id>("sandbox_id", "Where it ran.").written(),
+    field<K::text, kExec, &ExecRecord::tenant_id>("tenant_id", "Whose it is."),
+    field<K::text, kExec, &ExecRecord::command>("command", "The beginning of its shell text or arguments.").written(),
+    field<K::flag, kExec, &ExecRecord::shell>("shell", "Whether a shell was given the text.").written(),
+    field<K::flag, kExec, &ExecRecord::pty>("pty", "Whether it had a terminal."),
+    field<K::flag, kExec, &ExecRecord::background>("background", "Whether it outlives its stream."),
+    field<K::text, kExec, &ExecRecord::user>("user", "As whom, where that was asked for."),
+    field<K::bytes, kExec, &ExecRecord::workdir>("workdir", "Where, if that was asked for.").as(Format::blob),
+    field<K::time_ms, kExec, &ExecRecord::started_ms>("started_at", "When it started.").written(),
+    field<K::time_ms, kExec, &ExecRecord::ended_ms>("ended_at", "When it ended; absent while it runs."),
+    field<K::text, kExec, &ExecRecord::reason>("reason", "Why it ended: exited, signalled, timeout, oom, output_limit, cancelled, failed (to start), lost (its sandbox ended before it)."),
+    field<K::integer, kExec, &ExecRecord::exit_code>("exit_code", "128 + signal where a signal ended it.").written(),
+    field<K::integer, kExec, &ExecRecord::signal>("signal", "The signal that ended it, or 0.").written(),
+    field<K::duration_us, kExec, &ExecRecord::wall_us>("duration", "How long it ran.").written(),
+    field<K::integer, kExec, &ExecRecord::cpu_us>("cpu_us", "CPU time in microseconds.").written(),
+    field<K::integer, kExec, &ExecRecord::memory_peak>("memory_peak_bytes", "Most memory of its largest process.").written(),
+    field<K::integer, kExec, &ExecRecord::out_bytes>("stdout_bytes", "Bytes of output that were delivered.").written(),
+    field<K::integer, kExec, &ExecRecord::err_bytes>("stderr_bytes", "Bytes of standard error that were delivered.").written(),
+    field<K::text, kExec, &ExecRecord::error>("error", "Why it could not be started."),
+};
+constexpr Field kExecListAnswerFields[] = {field<K::objects, &ExecList::items>("", "Commands, newest first.").items(kMaxListLimit).written()};
+
+constexpr Field kEventFollowFields[] = {
+    field<K::integer, &EventFollowRequest::after>("after", "Only events with a larger id; 0: all that are kept; -1: only those to come.").range(-1, INT64_MAX - 1),
+    field<K::list, &EventFollowRequest::types>("types", "Only events of these types.").items(kMaxEventTypes).size(1, kMaxNameBytes).as(Format::line),
+    field<K::text, &EventFollowRequest::sandbox_id>("sandbox_id", "Only events of this sandbox.").size(0, kMaxIdBytes).as(Format::line),
+};
 
 constexpr Field kFileReadFields[] = {
     id_field<&FileReadRequest::id>(),
@@ -262,9 +343,39 @@ constexpr Field kSandboxFields[] = {
         .items(kMaxEntries)
         .written(),
     field<K::text, kRecord, &SandboxRecord::reason>("reason", "Why it ended or failed."),
+    field<K::text, kRecord, &SandboxRecord::name>("name", "Its name."),
+    field<K::duration_ms, kRecord, &SandboxRecord::timeout_ms>("timeout", "Of commands that have none of their own."),
+    field<K::time_ms, kRecord, &SandboxRecord::keep_until_ms>("keep_until", "Until when its record stays at least, once it has ended."),
+    field<K::flag, &SandboxInfo::existed>("existed", "Of a spawn: an earlier call made it."),
 };
 
 constexpr Field kSandboxListFields[] = {field<K::objects, &SandboxList::items>("", "Sandboxes, newest first.").items(kMaxListLimit).written()};
+// A number that could not be read is null, never 0.
+template <auto Member>
+std::string count_or_null(const void* object) {
+  const int64_t value = static_cast<const SandboxStats*>(object)->*Member;
+  return value < 0 ? "null" : std::to_string(value);
+}
+template <auto Member>
+consteval Field count_field(std::string_view name, std::string_view doc) { return derived(name, "integer", &count_or_null<Member>, doc).or_null(); }
+
+constexpr Field kStatsFields[] = {
+    field<K::text, &SandboxStats::id>("id", "The sandbox's id.").written(),
+    field<K::duration_ms, &SandboxStats::uptime_ms>("uptime", "Since it was made.").written(),
+    count_field<&SandboxStats::cpu_us>("cpu_us", "CPU time of its commands in microseconds; null: see missing."),
+    count_field<&SandboxStats::memory>("memory_bytes", "Memory of its commands; null: see missing."),
+    count_field<&SandboxStats::memory_peak>("memory_peak_bytes", "The most there was of it; null: see missing."),
+    count_field<&SandboxStats::memory_limit>("memory_limit_bytes", "Its limit; null: none is enforced."),
+    count_field<&SandboxStats::pids>("pids", "Processes and threads of its commands; null: see missing."),
+    count_field<&SandboxStats::pids_limit>("pids_limit", "Their limit; null: none is enforced."),
+    count_field<&SandboxStats::oom_kills>("oom_kills", "Processes that were killed for want of memory; null: see missing."),
+    count_field<&SandboxStats::disk_limit>("disk_limit_bytes", "Limit of written files; null: none is enforced."),
+    field<K::integer, &SandboxStats::open_streams>("open_streams", "Streams to its agent.").written(),
+    field<K::integer, &SandboxStats::running_execs>("running_execs", "Commands that run.").written(),
+    field<K::list, &SandboxStats::missing>("missing", "What is null because it cannot be read, and why.").items(kMaxEntries).written(),
+};
+
+constexpr Field kPrunedFields[] = {field<K::integer, &Pruned::pruned>("pruned", "How many were forgotten.").written()};
 constexpr Field kStatusFields[] = {field<K::text, &Status::status>("status", "What was done.").written()};
 
 constexpr Field kExecResponseFields[] = {
@@ -313,8 +424,10 @@ SVM_FIELDS(Mount, kMountFields, false)
 SVM_FIELDS(SpawnRequest, kSpawnFields, false, &check_spawn)
 SVM_FIELDS(SandboxIdRequest, kIdFields, false)
 SVM_FIELDS(DestroyRequest, kDestroyFields, false)
-SVM_FIELDS(ListRequest, kListFields, false)
+SVM_FIELDS(ListRequest, kListFields, false, &check_list)
 SVM_FIELDS(ExtendRequest, kExtendFields, false)
+SVM_FIELDS(UpdateRequest, kUpdateFields, false)
+SVM_FIELDS(PruneRequest, kPruneFields, false)
 SVM_FIELDS(ExecRequest, kExecFields, false, &check_exec)
 SVM_FIELDS(FileReadRequest, kFileReadFields, false)
 SVM_FIELDS(FileWriteRequest, kFileWriteFields, false, &check_file_write)
@@ -326,9 +439,16 @@ SVM_FIELDS(FileMoveRequest, kFileMoveFields, false)
 SVM_FIELDS(FileChmodRequest, kFileChmodFields, false)
 SVM_FIELDS(FileMkdirRequest, kFileMkdirFields, false)
 SVM_FIELDS(FileRemoveRequest, kFileRemoveFields, false)
+SVM_FIELDS(ExecListRequest, kExecListFields, false)
+SVM_FIELDS(ExecGetRequest, kExecGetFields, false)
+SVM_FIELDS(ExecInfo, kExecInfoFields, false)
+SVM_FIELDS(ExecList, kExecListAnswerFields, true)
+SVM_FIELDS(EventFollowRequest, kEventFollowFields, false)
 SVM_FIELDS(SandboxInfo, kSandboxFields, false)
 SVM_FIELDS(SandboxList, kSandboxListFields, true)
 SVM_FIELDS(Status, kStatusFields, false)
+SVM_FIELDS(Pruned, kPrunedFields, false)
+SVM_FIELDS(SandboxStats, kStatsFields, false)
 SVM_FIELDS(ExecResponse, kExecResponseFields, false)
 SVM_FIELDS(FileInfo, kFileInfoFields, false)
 SVM_FIELDS(FileList, kFileListAnswerFields, true)

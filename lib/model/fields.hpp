@@ -43,6 +43,7 @@ enum class Format : uint8_t {
   text,      // UTF-8
   line,      // UTF-8 without control characters
   label,     // line without blanks, '/' and '\'
+  name,      // ASCII letters, digits, '.', '_' and '-', the first one a letter or digit
   variable,  // an environment variable's name: no NUL, no '=', not empty
 };
 
@@ -75,6 +76,7 @@ struct Field {
   void* (*locate)(void* object) = nullptr;  // the member; nullptr for derived, ignored and unsupported
   std::string (*derive)(const void* object) = nullptr;  // Kind::derived: its JSON
   std::string_view derived_type;                        // and the type the schema gives it
+  bool derived_null = false;                            // or it is null
   const Objects* objects = nullptr;
 
   // Bounds, inclusive: the number as it is stored, or the size of a string, a map's value, a list's item.
@@ -98,6 +100,7 @@ struct Field {
   constexpr Field as(Format of) const { Field f = *this; f.format = of; return f; }
   constexpr Field of(std::span<const std::string_view> set) const { Field f = *this; f.words = set; return f; }
   constexpr Field required() const { Field f = *this; f.needed = true; return f; }
+  constexpr Field or_null() const { Field f = *this; f.derived_null = true; return f; }
   constexpr Field written() const { Field f = *this; f.always = true; return f; }
   constexpr Field keeping(Keep what) const { Field f = *this; f.keep = what; return f; }
 
@@ -124,10 +127,10 @@ template <class T>
 const Fields& fields_of();
 
 #define SVM_MODEL_REQUESTS(X)                                                                                                          \
-  X(SpawnRequest) X(SandboxIdRequest) X(DestroyRequest) X(ListRequest) X(ExtendRequest) X(ExecRequest) X(FileReadRequest) X(FileWriteRequest)            \
+  X(SpawnRequest) X(SandboxIdRequest) X(DestroyRequest) X(ListRequest) X(ExtendRequest) X(UpdateRequest) X(PruneRequest) X(ExecRequest) X(FileReadRequest) X(FileWriteRequest)            \
   X(FileUploadRequest) X(FileListRequest) X(FileStatRequest) X(FileGlobRequest) X(FileMoveRequest) X(FileChmodRequest)                 \
-  X(FileMkdirRequest) X(FileRemoveRequest)
-#define SVM_MODEL_ANSWERS(X) X(SandboxInfo) X(SandboxList) X(Status) X(ExecResponse) X(FileInfo) X(FileList) X(PathList)
+  X(FileMkdirRequest) X(FileRemoveRequest) X(EventFollowRequest) X(ExecListRequest) X(ExecGetRequest)
+#define SVM_MODEL_ANSWERS(X) X(SandboxInfo) X(SandboxList) X(Status) X(Pruned) X(ExecResponse) X(FileInfo) X(FileList) X(PathList) X(ExecInfo) X(ExecList) X(SandboxStats)
 #define SVM_MODEL_DECLARE(T) \
   template <>                \
   const Fields& fields_of<T>();
@@ -145,6 +148,7 @@ void validate_fields(const Fields& fields, const void* object);
 void encode_fields(const Fields& fields, const void* object, std::string& out);
 std::string redact_fields(const Fields& fields, const void* object);
 std::string schema_fields(const Fields& fields);
+std::string fingerprint_fields(const Fields& fields, const void* object, std::span<const std::string_view> except);
 
 /// Pairs and body into one struct, validated. "" is the body {}. Members match exactly; unknown ones are ignored unless they claim an
 /// authority (kAuthorityNames); null is as absent; a name given twice, in whatever places, is refused.
@@ -170,6 +174,10 @@ std::string redact(const T& value) { return redact_fields(fields_of<T>(), &value
 /// JSON Schema, draft 2020-12.
 template <class T>
 std::string schema() { return schema_fields(fields_of<T>()); }
+
+/// 32 bytes that differ where any member does, but for the fields named. Of a later release's struct they may be others.
+template <class T>
+std::string fingerprint(const T& value, std::span<const std::string_view> except) { return fingerprint_fields(fields_of<T>(), &value, except); }
 
 /// Names that would claim who the caller is. That comes from authentication alone; a request that carries one is refused, never ignored.
 inline constexpr std::string_view kAuthorityNames[] = {"tenant_id", "scopes", "admin", "role", "actor", "on_behalf_of"};

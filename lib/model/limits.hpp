@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace svm::model {
 
@@ -20,6 +21,16 @@ inline constexpr uint32_t kMinPids = 4, kMaxPids = 32768;
 inline constexpr size_t kMaxImageBytes = 4095;
 inline constexpr size_t kMaxNameBytes = 64;           // a provider, a user, a profile
 inline constexpr size_t kMaxOwnerBytes = 128;
+inline constexpr size_t kMaxSandboxNameBytes = 63;    // a host name's label has as many
+inline constexpr std::string_view kIdPrefix = "sb-";  // of every id, and of no name: one look-up takes both
+inline constexpr size_t kMaxIdempotencyKeyBytes = 255;
+inline constexpr int64_t kIdempotencyRetentionMs = 24 * 60 * 60 * 1000;  // from the spawn on
+inline constexpr int64_t kMaxKeepMs = 30ll * 24 * 60 * 60 * 1000;        // how long a destroyed sandbox's records may be asked to stay
+inline constexpr int64_t kEndedRetentionMs = 7ll * 24 * 60 * 60 * 1000;  // how long they stay unasked, with a state directory
+inline constexpr size_t kMaxLabelFilters = 16;
+inline constexpr uint32_t kMaxExecHistory = 1000;      // ended commands of one sandbox that are remembered; the oldest go first
+inline constexpr size_t kMaxExecCommandBytes = 1024;   // of a command's text that history keeps
+inline constexpr size_t kMaxEventTypes = 32;          // of one filter
 inline constexpr size_t kMaxMetadata = 64;            // entries
 inline constexpr size_t kMaxMetadataKeyBytes = 128, kMaxMetadataValueBytes = 2048;
 inline constexpr size_t kMaxMounts = 64;

@@ -31,13 +31,29 @@ struct SandboxRecord {
   std::vector<std::string> enforced;    // what the boundary really does: names of protocol::enforced_name
   std::vector<std::string> unenforced;  // limits that were defaults and could not be enforced: "memory: no cgroup controller"
   std::string reason;         // why it ended or failed: "requested", "expired", "lost", "recovered", or an error message
+  std::string name;           // "": none
+  int64_t timeout_ms = 0;     // of commands without one; 0: none
+  int64_t keep_until_ms = 0;  // the row, and what goes with it, stays until then at least; 0: the ordinary retention
+  std::string spec;           // fingerprint of what it was made from, to compare with what get_or_create asks for; never answered
 };
 
 /// A sandbox as callers see it (0.15 names plus ours): made from the record.
-struct SandboxInfo { SandboxRecord record; };
+struct SandboxInfo {
+  SandboxRecord record;
+  bool existed = false;  // spawn: the answer is a sandbox that an earlier call made
+};
 struct SandboxList { std::vector<SandboxInfo> items; };
+/// What a sandbox uses now. -1: cannot be read, and `missing` says why.
+struct SandboxStats {
+  std::string id;
+  int64_t uptime_ms = 0;
+  int64_t cpu_us = -1, memory = -1, memory_peak = -1, memory_limit = -1, pids = -1, pids_limit = -1, oom_kills = -1, disk_limit = -1;
+  uint32_t open_streams = 0, running_execs = 0;
+  std::vector<std::string> missing;  // "cpu_us: no control group"
+};
 /// {"status": "destroyed"} and the like.
 struct Status { std::string status; };
+struct Pruned { uint32_t pruned = 0; };
 
 struct ExecResponse {
   std::string exec_id;       // names the command in history and in the audit log
@@ -65,6 +81,31 @@ struct Identity {
   std::string source, request_id;
   bool local = true;            // the trusted embedding application: may name host paths
   std::vector<std::string> scopes;  // "*" or names such as "sandbox:write"
+};
+
+/// A command as history knows it: never its environment, its input or its output.
+struct ExecRecord {
+  std::string id, sandbox_id, tenant_id;
+  std::string command;        // the beginning of its shell text, or of its arguments as a shell would be given them
+  std::string user, workdir;  // as asked; "": the sandbox's
+  bool shell = false, pty = false, background = false;
+  int64_t started_ms = 0, ended_ms = 0;  // wall clock; ended_ms 0: it runs
+  std::string reason;         // "" while it runs; exited, signalled, timeout, oom, output_limit, cancelled; failed: it could not be started;
+                              // lost: its sandbox ended before it
+  int32_t exit_code = 0, signal = 0;
+  int64_t wall_us = 0, cpu_us = 0;
+  uint64_t memory_peak = 0, out_bytes = 0, err_bytes = 0;  // bytes that were delivered
+  std::string error;          // of one that failed
+};
+struct ExecInfo { ExecRecord record; };
+struct ExecList { std::vector<ExecInfo> items; };
+
+/// Something that happened, for whoever looks on. id is given by the store.
+struct Event {
+  int64_t id = 0, wall_ms = 0;
+  std::string type;                   // one of events::kTypes
+  std::string sandbox_id, tenant_id;  // "": of none
+  std::string data;                   // a JSON object, or ""
 };
 
 /// One audit row. seq is given by the log.

@@ -30,12 +30,23 @@ struct SpawnRequest {
   std::vector<Mount> mounts;
   bool best_effort = false;  // go without limits that this host cannot enforce, also those written above
   std::string owner_id;      // a label that old clients send; never an authority
+  std::string name;          // "": none. Unique among the tenant's live sandboxes
+  bool get_or_create = false;      // a live sandbox of that name and the same spec is the answer
+  std::string idempotency_key;     // the same key and request: the same sandbox
+  int64_t timeout_ms = 0;    // of commands that have none of their own; 0: none
 };
 
 struct SandboxIdRequest { std::string id; };
 using GetRequest = SandboxIdRequest;
-struct ListRequest { uint32_t limit = 0; std::string after; };  // page: at most limit, those after this id; 0: default 1000
-struct DestroyRequest { std::string id; };
+struct ListRequest {
+  uint32_t limit = 0;              // page: at most limit; 0: default 1000
+  std::string after;               // those after this id
+  std::vector<std::string> labels; // "key=value": all of them
+  std::string state, name, owner_id;  // "": any
+};
+struct DestroyRequest { std::string id; int64_t keep_ms = 0; };  // 0: the ordinary retention
+struct UpdateRequest { std::string id; StringMap metadata; };    // the new labels, instead of the old ones
+struct PruneRequest { int64_t older_than_ms = 0; };              // since it ended; 0: all
 struct ExtendRequest { std::string id; int64_t ttl_ms = 0; };   // new expiry = now + ttl
 
 struct ExecRequest {
@@ -45,11 +56,25 @@ struct ExecRequest {
   std::string mode;                // "" and "shell": /bin/sh -c command; "argv": no shell
   StringMap env;
   std::string workdir, user;
-  int64_t timeout_ms = 0;          // 0: the instance's default (none); at most 24 h
+  int64_t timeout_ms = 0;          // 0: the sandbox's; -1: none; at most 24 h
   std::string stdin_data;          // bytes given on standard input, then end of file
   bool use_stdin = false;          // exec.start: the caller writes standard input to the stream
   bool merge = false;              // stderr into stdout
   uint64_t output_limit = 0;       // bytes; 0: default (unary: 16 MiB; stream: none)
+};
+
+struct ExecListRequest {
+  uint32_t limit = 0;      // 0: default 1000
+  std::string after;       // those that started before this one
+  std::string sandbox_id;  // "": of every sandbox, also of those that have ended
+  std::string state;       // "", "running", "ended"
+};
+struct ExecGetRequest { std::string exec_id; };
+
+struct EventFollowRequest {
+  int64_t after = 0;               // events with a larger id; 0: all there are; -1: those to come
+  std::vector<std::string> types;  // empty: every type
+  std::string sandbox_id;          // "": of every sandbox
 };
 
 struct FileReadRequest { std::string id, path; uint64_t offset = 0, length = UINT64_MAX; std::string user; };

@@ -148,7 +148,12 @@ void append_field(const Fields& fields, const Field& field, std::string& out) {
       members.key("items");
       append_schema(field.objects->fields(), out);
       break;
-    case Kind::derived: members.text("type", field.derived_type); break;
+    case Kind::derived:
+      if (field.derived_null)
+        members.raw("type", "[\"" + std::string(field.derived_type) + "\",\"null\"]");
+      else
+        members.text("type", field.derived_type);
+      break;
   }
   const std::string value = default_of(fields, field);
   if (!value.empty() && !answer) members.raw("default", value);

@@ -12,6 +12,13 @@ bool has_control(std::string_view text) {
   return false;
 }
 
+bool is_name(std::string_view text) {
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  for (size_t i = 0; i < text.size(); ++i)
+    if (!plain(text[i]) && (i == 0 || (text[i] != '.' && text[i] != '_' && text[i] != '-'))) return false;
+  return true;
+}
+
 // What is wrong with the form of `value`, nullptr if nothing is.
 const char* misformed(Format format, std::string_view value) {
   if (format == Format::blob) return nullptr;
@@ -22,6 +29,7 @@ const char* misformed(Format format, std::string_view value) {
     case Format::absolute: return value.empty() || value[0] == '/' ? nullptr : "is not an absolute path";
     case Format::variable: return value.empty() ? "is empty" : value.find('=') != value.npos ? "has a '='" : nullptr;
     case Format::text: return is_utf8(value) ? nullptr : "is not UTF-8";
+    case Format::name: return is_name(value) ? nullptr : "is not letters, digits, '.', '_' and '-', beginning with a letter or digit";
     case Format::label:
       if (value.find_first_of(" /\\") != value.npos) return "has a blank or a slash";
       [[fallthrough]];

@@ -19,19 +19,30 @@ struct Streamed {};
   }
 
 SVM_OPERATION(SandboxSpawn, model::SpawnRequest, model::SandboxInfo, "sandbox.spawn", Scope::sandbox_write, ObjectRule::none, Effect::write,
-              Shape::unary, "sandbox.spawn", 50, "Starts a sandbox and answers when it runs.");
+              Shape::unary, "sandbox.spawn", 50, "Starts a sandbox and answers when it runs; or answers the one that a name or an idempotency key stands for.");
 SVM_OPERATION(SandboxGet, model::GetRequest, model::SandboxInfo, "sandbox.get", Scope::sandbox_read, ObjectRule::sandbox, Effect::read,
-              Shape::unary, "sandbox.get", 1, "One live sandbox.");
+              Shape::unary, "sandbox.get", 1, "One live sandbox, by its id or name.");
 SVM_OPERATION(SandboxList, model::ListRequest, model::SandboxList, "sandbox.list", Scope::sandbox_read, ObjectRule::none, Effect::read,
-              Shape::unary, "sandbox.list", 5, "Live sandboxes, newest first.");
+              Shape::unary, "sandbox.list", 5, "Live sandboxes, newest first; with filters, those that pass all of them.");
 SVM_OPERATION(SandboxDestroy, model::DestroyRequest, model::Status, "sandbox.destroy", Scope::sandbox_write, ObjectRule::sandbox, Effect::write,
               Shape::unary, "sandbox.destroy", 10, "Ends a sandbox; answers when nothing of it is left.");
 SVM_OPERATION(SandboxExtend, model::ExtendRequest, model::SandboxInfo, "sandbox.extend", Scope::sandbox_write, ObjectRule::sandbox, Effect::write,
               Shape::unary, "sandbox.extend", 2, "Sets the expiry to now plus ttl.");
+SVM_OPERATION(SandboxUpdate, model::UpdateRequest, model::SandboxInfo, "sandbox.update", Scope::sandbox_write, ObjectRule::sandbox, Effect::write,
+              Shape::unary, "sandbox.update", 2, "Replaces the labels of a running sandbox.");
+SVM_OPERATION(SandboxStats, model::SandboxIdRequest, model::SandboxStats, "sandbox.stats", Scope::sandbox_read, ObjectRule::sandbox, Effect::read,
+              Shape::unary, "sandbox.stats", 5, "What a running sandbox uses now, and its limits.");
+SVM_OPERATION(SandboxPrune, model::PruneRequest, model::Pruned, "sandbox.prune", Scope::sandbox_write, ObjectRule::none, Effect::write,
+              Shape::unary, "sandbox.prune", 10,
+              "Forgets the records and history of sandboxes that have ended, but for those that are to be kept or that an idempotency key stands for.");
 SVM_OPERATION(ExecRun, model::ExecRequest, model::ExecResponse, "exec.run", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::unary, "exec",
               10, "Runs a command and answers with its output when it has ended.");
 SVM_OPERATION(ExecStart, model::ExecRequest, Streamed, "exec.start", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::stream, "exec", 10,
               "Runs a command whose output, input and end travel on a stream.");
+SVM_OPERATION(ExecList, model::ExecListRequest, model::ExecList, "exec.list", Scope::sandbox_read, ObjectRule::none, Effect::read, Shape::unary,
+              "exec.list", 5, "Commands that run or ran, newest first, also of sandboxes that have ended.");
+SVM_OPERATION(ExecGet, model::ExecGetRequest, model::ExecInfo, "exec.get", Scope::sandbox_read, ObjectRule::none, Effect::read, Shape::unary,
+              "exec.get", 1, "One command that runs or ran.");
 SVM_OPERATION(FileRead, model::FileReadRequest, Streamed, "file.read", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::stream,
               "file.read", 5, "Streams the bytes of a regular file.");
 SVM_OPERATION(FileWrite, model::FileWriteRequest, model::Status, "file.write", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
@@ -52,10 +63,12 @@ SVM_OPERATION(FileMkdir, model::FileMkdirRequest, model::Status, "file.mkdir", S
               "file.mkdir", 5, "Makes a directory, with its parents if asked.");
 SVM_OPERATION(FileRemove, model::FileRemoveRequest, model::Status, "file.remove", Scope::file_write, ObjectRule::sandbox, Effect::write,
               Shape::unary, "file.remove", 5, "Removes a file, or a tree if asked.");
+SVM_OPERATION(EventFollow, model::EventFollowRequest, Streamed, "event.follow", Scope::sandbox_read, ObjectRule::none, Effect::read, Shape::stream,
+              "event.follow", 5, "Streams what happened after an event, and what happens from then on.");
 #undef SVM_OPERATION
 
 /// Every operation, in the order they are listed to callers.
-using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, SandboxExtend, ExecRun, ExecStart, FileRead, FileWrite, FileUpload,
-                       FileList, FileStat, FileGlob, FileMove, FileChmod, FileMkdir, FileRemove>;
+using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, SandboxExtend, SandboxUpdate, SandboxStats, SandboxPrune, ExecRun, ExecStart, ExecList, ExecGet, FileRead, FileWrite, FileUpload,
+                       FileList, FileStat, FileGlob, FileMove, FileChmod, FileMkdir, FileRemove, EventFollow>;
 
 }  // namespace svm::ops

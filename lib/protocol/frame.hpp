@@ -41,7 +41,7 @@ enum class FrameType : uint8_t {
   started = 11, // agent: an exec's process exists. u32 its pid inside the sandbox
 };
 
-enum class DataKind : uint8_t { bytes = 0, out = 1, err = 2, entry = 3 };
+enum class DataKind : uint8_t { bytes = 0, out = 1, err = 2, entry = 3, gap = 4, event = 5 };
 
 inline constexpr uint32_t kSignalGroup = 1;  // signal the process group, not only its leader
 

@@ -28,6 +28,13 @@ struct LaunchSpec {
   model::StringMap env;
 };
 
+/// What a sandbox uses now. -1: cannot be read, and `missing` says why: "cpu_us: ...".
+struct Usage {
+  int64_t cpu_us = -1, memory = -1, memory_peak = -1, pids = -1, oom_kills = -1;  // of its commands
+  uint32_t open_streams = 0;
+  std::vector<std::string> missing;
+};
+
 /// A running sandbox. Thread-safe.
 class Session {
  public:
@@ -37,6 +44,8 @@ class Session {
   /// What is enforced (protocol::enforced_name) and which default limits are not, with the reason.
   virtual const std::vector<std::string>& enforced() const noexcept = 0;
   virtual const std::vector<std::string>& unenforced() const noexcept = 0;
+  /// Does not wait for the agent.
+  virtual Usage usage() = 0;
   /// Ends it and waits until its processes, mounts and cgroups are gone; Error timeout if they are not in time. Idempotent.
   virtual void destroy(int64_t timeout_ms) = 0;
 };

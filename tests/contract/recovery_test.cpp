@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "lab.hpp"
@@ -111,6 +112,51 @@ TEST_CASE("a second opener is told, whether in this process or another") {
   CHECK(code_of([&] { stacyvm::Instance second(in(state)); }) == STACYVM_E_CONFLICT);
   owner.end();
   stacyvm::Instance third(in(state));
+}
+
+TEST_CASE("a key that an owner used before it was killed stands for its sandbox, which is not started again") {
+  TemporaryDirectory directory;
+  const std::string state = directory.path() + "/state";
+  std::set<std::string> told;
+  for (int round = 0; round < 8; ++round) {
+    // The owner is killed at any moment of a spawn: what it was told for its key must be what the next owner is told.
+    int ids[2];
+    REQUIRE(pipe(ids) == 0);
+    const pid_t owner = fork();
+    REQUIRE(owner >= 0);
+    if (owner == 0) {
+      try {
+        stacyvm::Instance vm(in(state));
+        stacyvm::Session session = vm.session();
+        if (write(ids[1], "r", 1) != 1) _exit(1);
+        stacyvm::Spawn spawn = spawn_options();
+        spawn.idempotency_key = "round-" + std::to_string(round);
+        const std::string line = session.spawn(spawn).id();
+        if (write(ids[1], line.data(), line.size()) < 0) _exit(1);
+        for (;;) pause();
+      } catch (const std::exception&) {
+        _exit(1);
+      }
+    }
+    close(ids[1]);
+    char byte = 0;
+    REQUIRE(read(ids[0], &byte, 1) == 1);
+    std::this_thread::sleep_for(std::chrono::microseconds(round * 900));
+    kill(owner, SIGKILL);
+    waitpid(owner, nullptr, 0);
+    std::string id;
+    while (read(ids[0], &byte, 1) == 1) id += byte;
+    close(ids[0]);
+
+    stacyvm::Instance vm(in(state));
+    stacyvm::Session session = vm.session();
+    stacyvm::Spawn spawn = spawn_options();
+    spawn.idempotency_key = "round-" + std::to_string(round);
+    const std::string again = session.spawn(spawn).id();
+    if (!id.empty()) CHECK(again == id);
+    CHECK(session.spawn(spawn).id() == again);
+    CHECK(told.insert(again).second);
+  }
 }
 
 TEST_CASE("an owner that was killed leaves no process, no control group and no live record") {

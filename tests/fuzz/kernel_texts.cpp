@@ -5,6 +5,7 @@
 #include "agent/process_tree.hpp"
 #include "harness.hpp"
 #include "isolation/cgroup_files.hpp"
+#include "isolation/cgroup_usage.hpp"
 #include "isolation/id_range.hpp"
 
 using namespace svm;
@@ -37,6 +38,17 @@ void oom_kills(std::string_view in) {
   if (kills != 0) SVM_INVARIANT(isolation::parse_oom_kills(more.data(), more.size()) == kills);  // the first line counts
 }
 
+void counts(std::string_view in) {
+  const int64_t whole = isolation::parse_count(in.data(), in.size());
+  if (whole >= 0) SVM_INVARIANT(isolation::parse_count((std::to_string(whole) + '\n').data(), std::to_string(whole).size() + 1) == whole);
+  for (const char* key : {"usage_usec", "oom_kill"}) {
+    const int64_t value = isolation::parse_keyed_count(in.data(), in.size(), key);
+    const std::string more = std::string(key) + " 7\n" + std::string(in);
+    SVM_INVARIANT(value >= -1);
+    SVM_INVARIANT(isolation::parse_keyed_count(more.data(), more.size(), key) == 7);  // the first line counts
+  }
+}
+
 void id_map(std::string_view in) {
   constexpr uint32_t kFirst = isolation::kFirstHostId, kEnd = isolation::kEndHostId;
   if (!isolation::maps_range(in, kFirst, kEnd)) return;
@@ -64,6 +76,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     group_mount(in, controller);
   }
   oom_kills(in);
+  counts(in);
   id_map(in);
   process_stat(in);
   return 0;

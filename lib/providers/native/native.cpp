@@ -17,6 +17,7 @@
 #include "images/byte_source.hpp"
 #include "images/tar_reader.hpp"
 #include "images/unpack.hpp"
+#include "isolation/cgroup_usage.hpp"
 #include "isolation/id_range.hpp"
 #include "providers/native/agent_tree_writer.hpp"
 #include "providers/native/id_ranges.hpp"
@@ -69,15 +70,30 @@ struct Fate {
 class NativeSession final : public Session {
  public:
   NativeSession(std::shared_ptr<LauncherClient> launcher, uint64_t token, std::shared_ptr<Fate> fate, std::shared_ptr<channel::Channel> channel,
-                std::vector<std::string> enforced, std::vector<std::string> unenforced)
+                std::vector<std::string> enforced, std::vector<std::string> unenforced, std::string instance, std::string name)
       : launcher_(std::move(launcher)), token_(token), fate_(std::move(fate)), channel_(std::move(channel)), enforced_(std::move(enforced)),
-        unenforced_(std::move(unenforced)) {}
+        unenforced_(std::move(unenforced)), instance_(std::move(instance)), name_(std::move(name)) {}
 
   ~NativeSession() override { begin_destroy(); }
 
   std::shared_ptr<channel::Stream> request(protocol::Op op, std::string payload) override { return channel_->request(op, std::move(payload)); }
   const std::vector<std::string>& enforced() const noexcept override { return enforced_; }
   const std::vector<std::string>& unenforced() const noexcept override { return unenforced_; }
+
+  Usage usage() override {
+    isolation::CgroupUsage counted;
+    isolation::read_cgroup_usage(instance_.c_str(), name_.c_str(), counted);
+    Usage usage{counted.cpu_us, counted.memory, counted.memory_peak, counted.pids, counted.oom_kills, static_cast<uint32_t>(channel_->open_streams()), {}};
+    const auto note = [&](const char* what, int64_t value, int error) {
+      if (value < 0) usage.missing.push_back(std::string(what) + ": " + (error == ENOENT ? "no control group" : error == EOPNOTSUPP ? "the control groups of this host do not count it" : errno_text(error)));
+    };
+    note("cpu_us", counted.cpu_us, counted.cpu_error);
+    note("memory_bytes", counted.memory, counted.memory_error);
+    note("memory_peak_bytes", counted.memory_peak, counted.memory_peak_error);
+    note("pids", counted.pids, counted.pids_error);
+    note("oom_kills", counted.oom_kills, counted.oom_error);
+    return usage;
+  }
 
   void destroy(int64_t timeout_ms) override {
     begin_destroy();
@@ -100,6 +116,7 @@ class NativeSession final : public Session {
   std::shared_ptr<Fate> fate_;
   std::shared_ptr<channel::Channel> channel_;
   const std::vector<std::string> enforced_, unenforced_;
+  const std::string instance_, name_;  // of its control groups
 };
 
 /// The field of the request that asked for what this host cannot enforce; nullptr for other steps.
@@ -201,7 +218,7 @@ class Native final : public Provider {
     for (unsigned bit = 0; bit < protocol::kEnforcedBits; ++bit)
       if (bits >> bit & 1) enforced.emplace_back(protocol::enforced_name(bit));
     note_missing(*launcher, bits, unenforced);
-    auto session = std::make_shared<NativeSession>(launcher, request.token, fate, channel, std::move(enforced), std::move(unenforced));
+    auto session = std::make_shared<NativeSession>(launcher, request.token, fate, channel, std::move(enforced), std::move(unenforced), instance_, spec.id);
     if (spec.root.kind == images::RootKind::tar) {
       try {
         unpack_root(spec.root, *session, deadline);

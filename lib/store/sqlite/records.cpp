@@ -91,7 +91,8 @@ void bind_sandbox(Statement& statement, const model::SandboxRecord& record, cons
       .bind(record.milli_cpus).bind(record.pids).bind_text(record.profile).bind_text(record.user).bind_text(record.network)
       .bind_text(record.owner_id).bind_text(record.tenant_id).bind_blob(blobs.metadata).bind(record.id_base)
       .bind(record.created_ms).bind(record.expires_ms).bind(record.destroyed_ms)
-      .bind_blob(blobs.enforced).bind_blob(blobs.unenforced).bind_text(record.reason);
+      .bind_blob(blobs.enforced).bind_blob(blobs.unenforced).bind_text(record.reason)
+      .bind_text(record.name).bind(record.timeout_ms).bind(record.keep_until_ms).bind_blob(record.spec);
 }
 
 model::SandboxRecord read_sandbox(Statement& statement) {
@@ -117,6 +118,10 @@ model::SandboxRecord read_sandbox(Statement& statement) {
   decode(statement.bytes(), "enforced", record.enforced);
   decode(statement.bytes(), "unenforced", record.unenforced);
   record.reason = statement.bytes();
+  record.name = statement.bytes();
+  record.timeout_ms = statement.integer();
+  record.keep_until_ms = statement.integer();
+  record.spec = statement.bytes();
   return record;
 }
 
@@ -141,6 +146,60 @@ model::AuditRow read_audit(Statement& statement) {
   row.outcome = statement.bytes();
   row.detail = statement.bytes();
   return row;
+}
+
+void bind_event(Statement& statement, int64_t id, const model::Event& event) {
+  statement.bind(id).bind(event.wall_ms).bind_text(event.type).bind_text(event.sandbox_id).bind_text(event.tenant_id).bind_text(event.data);
+}
+
+model::Event read_event(Statement& statement) {
+  model::Event event;
+  event.id = statement.integer();
+  event.wall_ms = statement.integer();
+  event.type = statement.bytes();
+  event.sandbox_id = statement.bytes();
+  event.tenant_id = statement.bytes();
+  event.data = statement.bytes();
+  return event;
+}
+
+namespace {
+// What is on disk.
+constexpr int64_t kExecShell = 1, kExecPty = 2, kExecBackground = 4;
+}  // namespace
+
+void bind_exec(Statement& statement, const model::ExecRecord& exec) {
+  statement.bind_text(exec.id).bind_text(exec.sandbox_id).bind_text(exec.tenant_id).bind_text(exec.command).bind_text(exec.user)
+      .bind_text(exec.workdir).bind((exec.shell ? kExecShell : 0) | (exec.pty ? kExecPty : 0) | (exec.background ? kExecBackground : 0))
+      .bind(exec.started_ms).bind(exec.ended_ms).bind_text(exec.reason).bind(exec.exit_code).bind(exec.signal).bind(exec.wall_us)
+      .bind(exec.cpu_us).bind(static_cast<int64_t>(exec.memory_peak)).bind(static_cast<int64_t>(exec.out_bytes))
+      .bind(static_cast<int64_t>(exec.err_bytes)).bind_text(exec.error);
+}
+
+model::ExecRecord read_exec(Statement& statement) {
+  model::ExecRecord exec;
+  exec.id = statement.bytes();
+  exec.sandbox_id = statement.bytes();
+  exec.tenant_id = statement.bytes();
+  exec.command = statement.bytes();
+  exec.user = statement.bytes();
+  exec.workdir = statement.bytes();
+  const int64_t flags = statement.integer();
+  exec.shell = (flags & kExecShell) != 0;
+  exec.pty = (flags & kExecPty) != 0;
+  exec.background = (flags & kExecBackground) != 0;
+  exec.started_ms = statement.integer();
+  exec.ended_ms = statement.integer();
+  exec.reason = statement.bytes();
+  exec.exit_code = static_cast<int32_t>(statement.integer());
+  exec.signal = static_cast<int32_t>(statement.integer());
+  exec.wall_us = statement.integer();
+  exec.cpu_us = statement.integer();
+  exec.memory_peak = static_cast<uint64_t>(statement.integer());
+  exec.out_bytes = static_cast<uint64_t>(statement.integer());
+  exec.err_bytes = static_cast<uint64_t>(statement.integer());
+  exec.error = statement.bytes();
+  return exec;
 }
 
 }  // namespace svm::store

@@ -9,7 +9,11 @@ namespace svm::store {
 
 #define SVM_SANDBOX_COLUMNS                                                                                             \
   "id, state, provider, image, memory_bytes, disk_bytes, milli_cpus, pids, profile, user, network, owner_id, tenant_id, " \
-  "metadata, id_base, created_ms, expires_ms, destroyed_ms, enforced, unenforced, reason"
+  "metadata, id_base, created_ms, expires_ms, destroyed_ms, enforced, unenforced, reason, name, timeout_ms, keep_until_ms, spec"
+#define SVM_EXEC_COLUMNS                                                                                                                 \
+  "id, sandbox_id, tenant_id, command, user, workdir, flags, started_ms, ended_ms, reason, exit_code, signal, wall_us, cpu_us, memory_peak, " \
+  "out_bytes, err_bytes, error"
+#define SVM_EVENT_COLUMNS "id, wall_ms, type, sandbox_id, tenant_id, data"
 #define SVM_AUDIT_COLUMNS \
   "seq, wall_ms, actor, tenant, source, request_id, action, object, phase, intent_seq, outcome, detail"
 
@@ -29,5 +33,9 @@ void bind_sandbox(Statement& statement, const model::SandboxRecord& record, cons
 model::SandboxRecord read_sandbox(Statement& statement);
 void bind_audit(Statement& statement, int64_t seq, const model::AuditRow& row);
 model::AuditRow read_audit(Statement& statement);
+void bind_event(Statement& statement, int64_t id, const model::Event& event);
+model::Event read_event(Statement& statement);
+void bind_exec(Statement& statement, const model::ExecRecord& exec);
+model::ExecRecord read_exec(Statement& statement);
 
 }  // namespace svm::store

@@ -6,8 +6,10 @@
 #include <atomic>
 #include <cerrno>
 #include <mutex>
+#include <set>
 #include <type_traits>
 
+#include "model/limits.hpp"
 #include "store/sqlite/open.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/records.hpp"
@@ -22,13 +24,21 @@ namespace {
 
 constexpr const char* kInsert =
     "INSERT INTO sandboxes (" SVM_SANDBOX_COLUMNS ") "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING";
-// The numbers are those of SVM_SANDBOX_COLUMNS; 22 is the state it must have.
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING";
+// The numbers are those of SVM_SANDBOX_COLUMNS; 26 is the state it must have. What never changes is not written.
 constexpr const char* kUpdate =
     "UPDATE sandboxes SET state=?2, provider=?3, image=?4, memory_bytes=?5, disk_bytes=?6, milli_cpus=?7, pids=?8, profile=?9, "
     "user=?10, network=?11, owner_id=?12, tenant_id=?13, metadata=?14, expires_ms=?17, destroyed_ms=?18, enforced=?19, "
-    "unenforced=?20, reason=?21 WHERE id=?1 AND state=?22 RETURNING id_base";
+    "unenforced=?20, reason=?21, keep_until_ms=?24 WHERE id=?1 AND state=?26 RETURNING id_base";
 constexpr const char* kGet = "SELECT " SVM_SANDBOX_COLUMNS " FROM sandboxes WHERE id=?";
+constexpr const char* kGetNamed =
+    "SELECT " SVM_SANDBOX_COLUMNS " FROM sandboxes INDEXED BY sandboxes_name WHERE " SVM_LIVE " AND name <> '' AND tenant_id=? AND name=?";
+constexpr const char* kGetKey = "SELECT sandbox_id, request FROM idempotency WHERE tenant_id=? AND key=? AND expires_ms > ?";
+constexpr const char* kForgetExpiredKey = "DELETE FROM idempotency WHERE tenant_id=? AND key=? AND expires_ms <= ?";
+constexpr const char* kInsertKey =
+    "INSERT INTO idempotency (tenant_id, key, request, sandbox_id, expires_ms) VALUES (?,?,?,?,?) ON CONFLICT (tenant_id, key) DO NOTHING";
+constexpr const char* kFreeKey = "DELETE FROM idempotency WHERE sandbox_id=?";
+constexpr const char* kForgetKeys = "DELETE FROM idempotency WHERE expires_ms <= ?";
 constexpr const char* kSeqOf = "SELECT seq FROM sandboxes WHERE id=?";
 constexpr const char* kList =
     "SELECT " SVM_SANDBOX_COLUMNS " FROM sandboxes INDEXED BY sandboxes_live WHERE " SVM_LIVE
@@ -39,11 +49,33 @@ constexpr const char* kRanges =
     " AND id_base <> 0 AND id_base > ? ORDER BY id_base";
 constexpr const char* kPrune =
     "DELETE FROM sandboxes WHERE seq IN (SELECT seq FROM sandboxes WHERE state IN ('destroyed', 'error') AND "
-    "destroyed_ms < ? ORDER BY destroyed_ms LIMIT ?)";
+    "destroyed_ms < ?1 AND keep_until_ms <= ?2 AND (?3 = '' OR tenant_id = ?3) AND "
+    "NOT EXISTS (SELECT 1 FROM idempotency WHERE sandbox_id = sandboxes.id) ORDER BY destroyed_ms LIMIT ?4)";
 constexpr const char* kInstance = "SELECT instance_id FROM instance";
 constexpr const char* kAppendAudit = "INSERT INTO audit (" SVM_AUDIT_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)";
 constexpr const char* kForgetAudit = "DELETE FROM audit WHERE seq <= ?";
 constexpr const char* kAudit = "SELECT " SVM_AUDIT_COLUMNS " FROM audit WHERE seq > ? ORDER BY seq LIMIT ?";
+constexpr const char* kWriteExec =
+    "INSERT INTO execs (" SVM_EXEC_COLUMNS ") "
+    "SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18 WHERE EXISTS (SELECT 1 FROM sandboxes WHERE id=?2) "
+    "ON CONFLICT (id) DO UPDATE SET ended_ms=?9, reason=?10, exit_code=?11, signal=?12, wall_us=?13, cpu_us=?14, memory_peak=?15, "
+    "out_bytes=?16, err_bytes=?17, error=?18 WHERE ended_ms = 0";
+constexpr const char* kEndExecs = "UPDATE execs SET ended_ms=?, reason=? WHERE sandbox_id=? AND ended_ms = 0";
+constexpr const char* kForgetExecs =
+    "DELETE FROM execs WHERE sandbox_id=?1 AND ended_ms <> 0 AND seq <= "
+    "(SELECT seq FROM execs WHERE sandbox_id=?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)";
+constexpr const char* kExec = "SELECT " SVM_EXEC_COLUMNS " FROM execs WHERE id=?";
+constexpr const char* kExecSeq = "SELECT seq FROM execs WHERE id=?";
+#define SVM_EXECS "SELECT " SVM_EXEC_COLUMNS " FROM execs WHERE seq < ?1 AND (?2 = '' OR tenant_id = ?2) AND (?3 = 0 OR (ended_ms = 0) = (?3 = 1))"
+constexpr const char* kExecs = SVM_EXECS " ORDER BY seq DESC LIMIT ?4";
+constexpr const char* kExecsOf = SVM_EXECS " AND sandbox_id = ?5 ORDER BY seq DESC LIMIT ?4";
+constexpr const char* kAppendEvent = "INSERT INTO events (" SVM_EVENT_COLUMNS ") VALUES (?,?,?,?,?,?)";
+constexpr const char* kEvents = "SELECT " SVM_EVENT_COLUMNS " FROM events WHERE id > ? ORDER BY id LIMIT ?";
+// Also when there is no row: AUTOINCREMENT remembers.
+constexpr const char* kLastEvent = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)";
+constexpr const char* kFirstEvent = "SELECT id FROM events ORDER BY id LIMIT 1";
+constexpr const char* kFirstFreshEvent = "SELECT id FROM events WHERE wall_ms >= ? ORDER BY id LIMIT 1";
+constexpr const char* kForgetEvents = "DELETE FROM events WHERE id <= ?";
 constexpr const char* kLastAudit = "SELECT coalesce(max(seq), 0) FROM audit";
 
 bool is_full(const Error& error) {
@@ -75,11 +107,13 @@ class SqliteStore final : public Store {
             .with("field", "max_sandboxes").with("limit", static_cast<long long>(reserve.max_live));
       }
       Transaction transaction(connection);
+      if (!row.name.empty()) refuse_taken_name(connection, row);
       row.id_base = record.id_base = reserve.ranges ? free_range(connection, reserve) : 0;
       const Use insert = connection.prepared(kInsert);
       bind_sandbox(*insert, row, blobs);
       insert->step();
       if (sqlite3_changes(connection.get()) == 0) throw Error(Code::conflict, "sandbox " + row.id + " exists already");
+      if (!reserve.key.empty()) insert_key(connection, row, reserve);
       transaction.commit();
       ++live_;
       if (row.id_base != 0) taken_below_ = row.id_base + kIdsPerRange;
@@ -104,6 +138,7 @@ class SqliteStore final : public Store {
         }
       }
       if (!found) return;
+      if (from == model::State::creating && record.state != model::State::running) free_key(connection, record.id);
       transaction.commit();
       const bool was_live = is_live(from), now_live = is_live(record.state);
       if (was_live && !now_live) {
@@ -123,6 +158,31 @@ class SqliteStore final : public Store {
       if (!get->step()) return std::nullopt;
       return read_sandbox(*get);
     });
+  }
+
+  std::optional<model::SandboxRecord> get_named(std::string_view tenant, std::string_view name) const override {
+    return read([&](Connection& connection) -> std::optional<model::SandboxRecord> {
+      const Use get = connection.prepared(kGetNamed);
+      get->bind_text(tenant).bind_text(name);
+      if (!get->step()) return std::nullopt;
+      return read_sandbox(*get);
+    });
+  }
+
+  std::optional<Key> get_key(std::string_view tenant, std::string_view key, int64_t now_ms) const override {
+    return read([&](Connection& connection) -> std::optional<Key> {
+      const Use get = connection.prepared(kGetKey);
+      get->bind_text(tenant).bind_text(key).bind(now_ms);
+      if (!get->step()) return std::nullopt;
+      Key found;
+      found.sandbox = get->bytes();
+      found.request = get->bytes();
+      return found;
+    });
+  }
+
+  void free_key(std::string_view sandbox) override {
+    write([&](Connection& connection) { free_key(connection, sandbox); });
   }
 
   std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) const override {
@@ -147,13 +207,18 @@ class SqliteStore final : public Store {
     return read([](Connection& connection) { return count_live(connection); });
   }
 
-  uint32_t prune(int64_t destroyed_before_ms) override {
+  uint32_t prune(const Prune& which) override {
     uint32_t removed = 0;
     write([&](Connection& connection) {
       Transaction transaction(connection);
       {
+        const Use keys = connection.prepared(kForgetKeys);
+        keys->bind(which.now_ms);
+        keys->step();
+      }
+      {
         const Use prune = connection.prepared(kPrune);
-        prune->bind(destroyed_before_ms).bind(kMaxPrune);
+        prune->bind(which.ended_before_ms).bind(which.now_ms).bind_text(which.tenant).bind(kMaxPrune);
         prune->step();
       }
       removed = static_cast<uint32_t>(sqlite3_changes(connection.get()));
@@ -204,6 +269,103 @@ class SqliteStore final : public Store {
     });
   }
 
+  void append_events(std::vector<model::Event>& events, int64_t oldest_ms) override {
+    if (events.empty()) return;
+    write([&](Connection& connection) {
+      Transaction transaction(connection);
+      int64_t id = last_event_id_;
+      for (const model::Event& event : events) {
+        const Use append = connection.prepared(kAppendEvent);
+        bind_event(*append, ++id, event);
+        append->step();
+      }
+      // A tenth at a time, so that not every event costs a deletion; and always whole from the beginning, so that ids stay without gaps.
+      const int64_t keep = pool_ ? kMaxEvents : kMemoryEvents;
+      const bool forgets = id >= event_check_;
+      if (forgets) {
+        int64_t through = id - keep;
+        {
+          const Use fresh = connection.prepared(kFirstFreshEvent);
+          fresh->bind(oldest_ms);
+          through = std::max(through, (fresh->step() ? fresh->integer() : id + 1) - 1);
+        }
+        const Use forget = connection.prepared(kForgetEvents);
+        forget->bind(through);
+        forget->step();
+      }
+      transaction.commit();
+      if (forgets) event_check_ = id + keep / 10;
+      for (model::Event& event : events) event.id = ++last_event_id_;
+    });
+  }
+
+  std::vector<model::Event> events(int64_t after_id, uint32_t limit) const override {
+    return read([&](Connection& connection) {
+      std::vector<model::Event> rows;
+      const Use events = connection.prepared(kEvents);
+      events->bind(after_id).bind(limit);
+      while (events->step()) rows.push_back(read_event(*events));
+      return rows;
+    });
+  }
+
+  EventRange event_range() const override {
+    return read([](Connection& connection) { return range_of_events(connection); });
+  }
+
+  void write_execs(const std::vector<model::ExecRecord>& execs) override {
+    if (execs.empty()) return;
+    write([&](Connection& connection) {
+      Transaction transaction(connection);
+      std::set<std::string_view> sandboxes;
+      for (const model::ExecRecord& exec : execs) {
+        if (exec.id.empty()) {
+          const Use end = connection.prepared(kEndExecs);
+          end->bind(exec.ended_ms).bind_text(exec.reason).bind_text(exec.sandbox_id);
+          end->step();
+          continue;
+        }
+        const Use written = connection.prepared(kWriteExec);
+        bind_exec(*written, exec);
+        written->step();
+        sandboxes.insert(exec.sandbox_id);
+      }
+      for (const std::string_view sandbox : sandboxes) {
+        const Use forget = connection.prepared(kForgetExecs);
+        forget->bind_text(sandbox).bind(model::kMaxExecHistory);
+        forget->step();
+      }
+      transaction.commit();
+    });
+  }
+
+  std::vector<model::ExecRecord> execs(const ExecQuery& query) const override {
+    return read([&](Connection& connection) {
+      int64_t before = INT64_MAX;
+      if (!query.after.empty()) {
+        const Use seq = connection.prepared(kExecSeq);
+        seq->bind_text(query.after);
+        if (!seq->step()) throw Error(Code::invalid, "after names no command").with("field", "after");
+        before = seq->integer();
+      }
+      std::vector<model::ExecRecord> rows;
+      const Use execs = connection.prepared(query.sandbox.empty() ? kExecs : kExecsOf);
+      execs->bind(before).bind_text(query.tenant).bind(static_cast<int64_t>(query.state)).bind(query.limit);
+      if (!query.sandbox.empty()) execs->bind_text(query.sandbox);
+      while (execs->step()) rows.push_back(read_exec(*execs));
+      return rows;
+    });
+  }
+
+  std::optional<model::ExecRecord> exec(std::string_view id) const override {
+    return read([&](Connection& connection) -> std::optional<model::ExecRecord> {
+      const Use exec = connection.prepared(kExec);
+      exec->bind_text(id);
+      if (!exec->step()) return std::nullopt;
+      return read_exec(*exec);
+    });
+  }
+
   int64_t last_audit_seq() const override {
     return read([](Connection& connection) {
       const Use last = connection.prepared(kLastAudit);
@@ -223,6 +385,18 @@ class SqliteStore final : public Store {
     return static_cast<uint32_t>(count->integer());
   }
 
+  static EventRange range_of_events(Connection& connection) {
+    EventRange range;
+    {
+      const Use last = connection.prepared(kLastEvent);
+      last->step();
+      range.last = last->integer();
+    }
+    const Use first = connection.prepared(kFirstEvent);
+    range.first = first->step() ? first->integer() : range.last + 1;
+    return range;
+  }
+
   void load(Connection& connection) {
     const Use instance = connection.prepared(kInstance);
     if (!instance->step()) throw Error(Code::io, "store: the database has no instance id");
@@ -231,6 +405,32 @@ class SqliteStore final : public Store {
     last->step();
     last_audit_seq_ = last->integer();
     live_ = count_live(connection);
+    last_event_id_ = range_of_events(connection).last;
+  }
+
+  static void free_key(Connection& connection, std::string_view sandbox) {
+    const Use free = connection.prepared(kFreeKey);
+    free->bind_text(sandbox);
+    free->step();
+  }
+
+  static void refuse_taken_name(Connection& connection, const model::SandboxRecord& row) {
+    const Use get = connection.prepared(kGetNamed);
+    get->bind_text(row.tenant_id).bind_text(row.name);
+    if (get->step()) throw Error(Code::conflict, "name: a live sandbox has it").with("field", "name");
+  }
+
+  static void insert_key(Connection& connection, const model::SandboxRecord& row, const Reserve& reserve) {
+    {
+      const Use forget = connection.prepared(kForgetExpiredKey);
+      forget->bind_text(row.tenant_id).bind_text(reserve.key).bind(reserve.now_ms);
+      forget->step();
+    }
+    const Use insert = connection.prepared(kInsertKey);
+    insert->bind_text(row.tenant_id).bind_text(reserve.key).bind_blob(reserve.request).bind_text(row.id).bind(reserve.key_expires_ms);
+    insert->step();
+    if (sqlite3_changes(connection.get()) == 0)
+      throw Error(Code::conflict, "idempotency_key: it stands for another sandbox").with("field", "idempotency_key");
   }
 
   uint32_t free_range(Connection& connection, const Reserve& reserve) {
@@ -302,6 +502,8 @@ class SqliteStore final : public Store {
   uint32_t live_ = 0;
   int64_t last_audit_seq_ = 0;
   int64_t forgotten_audit_seq_ = 0;  // in memory: rows up to here are gone
+  int64_t last_event_id_ = 0;
+  int64_t event_check_ = 0;          // the id at which old events are looked for next
   uint32_t searched_first_ = 0;
   uint64_t taken_below_ = 0;
 };

@@ -177,6 +177,7 @@ class AgentSession : public providers::Session {
   }
   const std::vector<std::string>& enforced() const noexcept override { return none_; }
   const std::vector<std::string>& unenforced() const noexcept override { return none_; }
+  providers::Usage usage() override { return {}; }
   void destroy(int64_t) override {}
 
  private:
@@ -199,6 +200,7 @@ class Manager : public manager::Manager {
   ~Manager() override { count(-1); }
 
   audit::Log& audit() noexcept override { return log_; }
+  events::Log& events() noexcept override { return *events_; }
   manager::ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity&) override {
     manager::ResolvedSpawn spawn;
     spawn.record.id = random_id("sb-");
@@ -226,9 +228,15 @@ class Manager : public manager::Manager {
     record.state = model::State::running;
     return record;
   }
+  model::SandboxRecord get_named(std::string_view, std::string_view) override { throw Error(Code::not_found, "sandbox not found"); }
   std::vector<model::SandboxRecord> list(uint32_t, std::string_view) override { return {}; }
+  std::vector<model::ExecRecord> execs(const store::Store::ExecQuery&) override { return {}; }
+  std::optional<model::ExecRecord> exec(std::string_view) override { return std::nullopt; }
   model::SandboxRecord extend(std::string_view id, int64_t) override { return get(id); }
-  void destroy(std::string_view id, std::string_view) override {
+  model::SandboxStats stats(std::string_view) override { return {}; }
+  model::SandboxRecord relabel(std::string_view id, model::StringMap) override { return get(id); }
+  uint32_t prune(std::string_view, int64_t) override { return 0; }
+  void destroy(std::string_view id, std::string_view, int64_t) override {
     get(id);
     const std::lock_guard lock(world_->mutex);
     world_->sandboxes[std::string(id)] = false;
@@ -260,6 +268,8 @@ class Manager : public manager::Manager {
 
   std::shared_ptr<World> world_;
   Log log_;
+  const std::unique_ptr<store::Store> store_ = store::open_sqlite_memory();
+  const std::unique_ptr<events::Log> events_ = events::Log::create(*store_, false, {});
   bool closed_ = false;
 };
 

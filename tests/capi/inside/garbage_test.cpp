@@ -86,6 +86,7 @@ const std::map<std::string, Call> kWithHandle = {
      [](void* h, stacyvm_error** e) { return stacyvm_stream_read(other_type<stacyvm_stream>(h), g_buffer, 1, -1, &g_size, e); }},
     {"stacyvm_stream_write", [](void* h, stacyvm_error** e) { return stacyvm_stream_write(other_type<stacyvm_stream>(h), "x", 1, -1, &g_size, e); }},
     {"stacyvm_stream_finish", [](void* h, stacyvm_error** e) { return stacyvm_stream_finish(other_type<stacyvm_stream>(h), -1, e); }},
+    {"stacyvm_events", [](void* h, stacyvm_error** e) { return stacyvm_events(other_type<stacyvm_session>(h), nullptr, 0, &g_stream, e); }},
     {"stacyvm_queue_new", [](void* h, stacyvm_error** e) { return stacyvm_queue_new(other_type<stacyvm_instance>(h), &g_queue, e); }},
     {"stacyvm_queue_add_stream",
      [](void* h, stacyvm_error** e) { return stacyvm_queue_add_stream(other_type<stacyvm_queue>(h), nullptr, 1, 0, e); }},
@@ -143,7 +144,7 @@ TEST_CASE("NULL and a handle of another type are INVALID everywhere, with and wi
     CHECK(call(nullptr, &e) == STACYVM_E_INVALID);
     CHECK(std::string(stacyvm_error_message(e)).ends_with(": NULL"));
     stacyvm_error_free(e);
-    const bool takes_session = name.starts_with("stacyvm_call") || name.starts_with("stacyvm_spawn") || name == "stacyvm_sandbox_get";
+    const bool takes_session = name.starts_with("stacyvm_call") || name.starts_with("stacyvm_spawn") || name == "stacyvm_sandbox_get" || name == "stacyvm_events";
     void* wrong = takes_session ? static_cast<void*>(b.vm) : static_cast<void*>(b.session);
     e = nullptr;
     CHECK(call(wrong, &e) == STACYVM_E_INVALID);
@@ -237,7 +238,7 @@ TEST_CASE("missing outputs and arguments out of range are named") {
   INVALID("out", stacyvm_spawn(b.session, nullptr, nullptr, &e));
   INVALID("out", stacyvm_spawn_begin(b.session, nullptr, nullptr, &e));
   INVALID("out", stacyvm_sandbox_get(b.session, "x", nullptr, &e));
-  INVALID("id", stacyvm_sandbox_get(b.session, nullptr, &g_sandbox, &e));
+  INVALID("id_or_name", stacyvm_sandbox_get(b.session, nullptr, &g_sandbox, &e));
   INVALID("json_out", stacyvm_sandbox_info(b.sandbox, nullptr, &e));
   INVALID("out", stacyvm_sandbox_destroy_begin(b.sandbox, nullptr, &e));
   INVALID("options", stacyvm_exec(b.sandbox, nullptr, out_struct<stacyvm_exec_result>(), &e));

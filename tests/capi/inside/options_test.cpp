@@ -110,10 +110,16 @@ TEST_CASE("every field of a spawn reaches the request") {
   o.env_count = 2;
   o.mounts = mounts;
   o.mount_count = 2;
-  o.flags = STACYVM_SPAWN_BEST_EFFORT;
+  o.flags = STACYVM_SPAWN_BEST_EFFORT | STACYVM_SPAWN_GET_OR_CREATE;
+  o.name = "nam";
+  o.idempotency_key = "key";
+  o.timeout_ms = 6;
   const auto r = spawn_request(o);
   CHECK((r.image == "img" && r.provider == "prov" && r.profile == "build" && r.user == "root" && r.network == "none" && r.owner_id == "own"));
   CHECK((r.memory_bytes == 1 && r.disk_bytes == 2 && r.milli_cpus == 3 && r.pids == 4 && r.ttl_ms == 5 && r.best_effort));
+  CHECK((r.get_or_create && r.name == "nam" && r.idempotency_key == "key" && r.timeout_ms == 6));
+  o.timeout_ms = -1;
+  CHECK(spawn_request(o).timeout_ms == 0);
   CHECK((r.metadata == svm::model::StringMap{{"l", "1"}} && r.env == svm::model::StringMap{{"A", "b"}, {"C", ""}}));
   REQUIRE(r.mounts.size() == 2);
   CHECK((r.mounts[0].host == "/h" && r.mounts[0].guest == "/g" && r.mounts[0].writable && !r.mounts[1].writable));
@@ -129,7 +135,8 @@ TEST_CASE("a spawn's malformed fields are named") {
   static const stacyvm_pair twice[] = {{"k", "1"}, {"k", "2"}}, null[] = {{"k", nullptr}};
   static const stacyvm_mount no_guest[] = {{"/h", nullptr, 0}}, odd[] = {{"/h", "/g", 2}};
   CHECK(with([](auto&) {}) == "(accepted)");
-  CHECK(with([](auto& o) { o.flags = 2; }) == "flags");
+  CHECK(with([](auto& o) { o.flags = 4; }) == "flags");
+  CHECK(with([](auto& o) { o.timeout_ms = -2; }) == "timeout_ms");
   CHECK(with([](auto& o) { o.flags = 1ull << 63; }) == "flags");
   CHECK(with([](auto& o) { o.reserved1 = 1; }) == "reserved1");
   CHECK(with([](auto& o) { o.ttl_ms = -1; }) == "ttl_ms");
@@ -166,7 +173,7 @@ TEST_CASE("every field of an exec reaches the request, in both forms") {
   o.output_limit = STACYVM_UNLIMITED;
   o.flags = STACYVM_EXEC_STDIN | STACYVM_EXEC_TEXT;
   r = exec_request(o, "id", true);
-  CHECK((r.command == "x" && r.mode == "shell" && r.args.empty() && r.timeout_ms == 0 && r.output_limit == 0 && r.use_stdin && !r.merge));
+  CHECK((r.command == "x" && r.mode == "shell" && r.args.empty() && r.timeout_ms == -1 && r.output_limit == 0 && r.use_stdin && !r.merge));
 }
 
 TEST_CASE("an exec's malformed fields are named") {

@@ -29,9 +29,12 @@ class FakeStore final : public store::Store {
   void insert(model::SandboxRecord&, const Reserve&) override { throw Error(Code::unsupported, "not here"); }
   bool update(const model::SandboxRecord&, model::State) override { throw Error(Code::unsupported, "not here"); }
   std::optional<model::SandboxRecord> get(std::string_view) const override { return std::nullopt; }
+  std::optional<model::SandboxRecord> get_named(std::string_view, std::string_view) const override { return std::nullopt; }
+  std::optional<Key> get_key(std::string_view, std::string_view, int64_t) const override { return std::nullopt; }
   std::vector<model::SandboxRecord> list(uint32_t, std::string_view) const override { return {}; }
   uint32_t live_count() const override { return 0; }
-  uint32_t prune(int64_t) override { return 0; }
+  uint32_t prune(const Prune&) override { return 0; }
+  void free_key(std::string_view) override {}
 
   void append_audit(std::vector<AuditRow>& rows, bool durable) override {
     std::unique_lock lock(mutex_);
@@ -50,6 +53,12 @@ class FakeStore final : public store::Store {
     const std::lock_guard lock(mutex_);
     return {rows_.begin() + static_cast<ptrdiff_t>(after), rows_.end()};
   }
+  void append_events(std::vector<model::Event>&, int64_t) override { throw Error(Code::unsupported, "not here"); }
+  std::vector<model::Event> events(int64_t, uint32_t) const override { return {}; }
+  void write_execs(const std::vector<model::ExecRecord>&) override {}
+  std::vector<model::ExecRecord> execs(const ExecQuery&) const override { return {}; }
+  std::optional<model::ExecRecord> exec(std::string_view) const override { return std::nullopt; }
+  EventRange event_range() const override { return {}; }
   int64_t last_audit_seq() const override {
     const std::lock_guard lock(mutex_);
     return last_;

@@ -54,6 +54,26 @@ TEST_CASE("exec: everything that was asked reaches the agent") {
   CHECK_FALSE(sent.use_stdin);
 }
 
+TEST_CASE("exec: a command without a timeout has its sandbox's, one with -1 has none") {
+  Rig rig;
+  const auto sent = [&](int64_t timeout_ms) {
+    model::ExecRequest request = shell("c");
+    request.timeout_ms = timeout_ms;
+    rig.gate.run<ops::ExecRun>(rig.caller, request);
+    const uint64_t run = rig.session().last().exec.timeout_ms;
+    rig.gate.start<ops::ExecStart>(rig.caller, request);
+    CHECK(rig.session().last().exec.timeout_ms == run);
+    return run;
+  };
+  CHECK(sent(0) == 0);
+  CHECK(sent(-1) == 0);
+  CHECK(sent(5) == 5);
+  rig.manager.records[0].timeout_ms = 77;
+  CHECK(sent(0) == 77);
+  CHECK(sent(-1) == 0);
+  CHECK(sent(5) == 5);
+}
+
 TEST_CASE("exec: the largest command that is valid is one that the agent can decode") {
   Rig rig;
   model::ExecRequest request = shell("c");
@@ -222,4 +242,78 @@ TEST_CASE("exec: a result that is no ExecResult is an internal error") {
   Rig rig;
   rig.script().result_value.body = "garbage";
   CHECK(code_of([&] { rig.gate.run<ops::ExecRun>(rig.caller, shell("c")); }) == Code::internal);
+}
+
+TEST_CASE("exec: what happens to a command is told, and kept in the history without its environment") {
+  Rig rig;
+  rig.manager.records[0].tenant_id = "t";
+  FakeStream& script = rig.script();
+  script.pieces.push_back({protocol::DataKind::out, "12345"});
+  script.result_value.body = exec_result(ExecReason::exited, 3);
+  model::ExecRequest request = shell("echo $A");
+  request.env = {{"A", "secret"}};
+  const std::string id = rig.gate.run<ops::ExecRun>(rig.caller, request).exec_id;
+  const auto& log = rig.manager.event_log;
+  REQUIRE(log.execs.size() == 2);
+  CHECK((log.execs[0].id == id && log.execs[0].ended_ms == 0 && log.execs[0].sandbox_id == kId && log.execs[0].tenant_id == "t"));
+  CHECK((log.execs[1].id == id && log.execs[1].ended_ms > 0 && log.execs[1].exit_code == 3 && log.execs[1].out_bytes == 5));
+  CHECK((log.execs[1].reason == "exited" && log.execs[1].command == "echo $A" && log.execs[1].shell));
+  REQUIRE(log.events.size() == 2);
+  CHECK(log.events[0].type == "exec.started");
+  CHECK(log.events[1].type == "exec.completed");
+  for (const model::Event& event : log.events) {
+    CHECK(event.sandbox_id == kId);
+    CHECK(event.tenant_id == "t");
+    CHECK(event.data.find(id) != event.data.npos);
+    CHECK(event.data.find("secret") == event.data.npos);
+  }
+}
+
+TEST_CASE("exec: history keeps the beginning of a long command, up to its limit") {
+  Rig rig;
+  rig.gate.run<ops::ExecRun>(rig.caller, shell(std::string(model::kMaxExecCommandBytes, 'x')));
+  rig.gate.run<ops::ExecRun>(rig.caller, shell(std::string(model::kMaxExecCommandBytes - 1, 'x') + "\xc3\xa4"));
+  const auto& execs = rig.manager.event_log.execs;
+  CHECK(execs[0].command.size() == model::kMaxExecCommandBytes);
+  CHECK(execs[2].command.size() == model::kMaxExecCommandBytes - 1);  // not in the middle of a character
+}
+
+TEST_CASE("exec: a stream's end is told once: when it is read, or when it is dropped") {
+  for (const bool reads : {true, false}) {
+    Rig rig;
+    rig.script().result_value.body = exec_result(ExecReason::timeout, 137, 9);
+    {
+      const auto stream = rig.gate.start<ops::ExecStart>(rig.caller, shell("c"));
+      channel::Piece piece;
+      for (int i = 0; reads && i < 3; ++i) stream->next(0, piece);
+      CHECK(rig.manager.event_log.execs.size() == (reads ? 2 : 1));
+    }
+    const auto& log = rig.manager.event_log;
+    REQUIRE(log.execs.size() == 2);
+    CHECK(log.execs[1].reason == (reads ? "timeout" : "cancelled"));
+    REQUIRE(log.events.size() == 2);
+    CHECK(log.events[1].type == (reads ? "exec.timeout" : "exec.failed"));
+  }
+}
+
+TEST_CASE("exec: a limit that ended a command is told as such") {
+  for (const auto& [reason, resource] : {std::pair{ExecReason::oom, "memory"}, std::pair{ExecReason::output_limit, "output"}}) {
+    Rig rig;
+    rig.script().result_value.body = exec_result(reason, 137, 9);
+    rig.gate.run<ops::ExecRun>(rig.caller, shell("c"));
+    const model::Event& last = rig.manager.event_log.events.back();
+    CHECK(last.type == "resource.limit");
+    CHECK(last.data == std::string(R"({"resource":")") + resource + "\"}");
+  }
+}
+
+TEST_CASE("exec: another tenant's history cannot be told from none") {
+  Rig rig;
+  rig.caller.tenant = "mine";
+  CHECK(rig.gate.run<ops::ExecGet>(rig.caller, {"ex-1"}).record.id == "ex-1");
+  rig.caller.tenant = "theirs";
+  CHECK(code_of([&] { rig.gate.run<ops::ExecGet>(rig.caller, {"ex-1"}); }) == Code::not_found);
+  rig.gate.run<ops::ExecList>(rig.caller, {5, "ex-0", kId, "running"});
+  const auto& asked = rig.manager.asked;
+  CHECK((asked.tenant == "theirs" && asked.sandbox == kId && asked.after == "ex-0" && asked.limit == 5 && asked.state == store::Store::ExecState::running));
 }

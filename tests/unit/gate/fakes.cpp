@@ -111,6 +111,12 @@ protocol::Request FakeSession::last() const {
   return request;
 }
 
+std::shared_ptr<channel::Stream> FakeEvents::follow(events::Filter wanted, int64_t after) {
+  filter = std::move(wanted);
+  after_id = after;
+  return std::make_shared<FakeStream>();
+}
+
 model::SandboxRecord FakeManager::record(std::string id, std::string tenant) {
   model::SandboxRecord record;
   record.id = std::move(id);
@@ -134,13 +140,20 @@ manager::ResolvedSpawn FakeManager::resolve(const model::SpawnRequest& request, 
 
 model::SandboxRecord FakeManager::spawn(manager::ResolvedSpawn spawn) {
   note("spawn");
-  return spawn.record;
+  return spawned ? *spawned : spawn.record;
 }
 
 model::SandboxRecord FakeManager::get(std::string_view id) {
   note("get");
   for (const model::SandboxRecord& record : records)
     if (record.id == id) return record;
+  throw Error(Code::not_found, "sandbox not found");
+}
+
+model::SandboxRecord FakeManager::get_named(std::string_view tenant, std::string_view name) {
+  note("get_named");
+  for (const model::SandboxRecord& record : records)
+    if (record.tenant_id == tenant && record.name == name) return record;
   throw Error(Code::not_found, "sandbox not found");
 }
 
@@ -155,6 +168,20 @@ std::vector<model::SandboxRecord> FakeManager::list(uint32_t limit, std::string_
   return page;
 }
 
+std::vector<model::ExecRecord> FakeManager::execs(const store::Store::ExecQuery& query) {
+  note("execs");
+  asked = query;
+  return event_log.execs;
+}
+
+std::optional<model::ExecRecord> FakeManager::exec(std::string_view id) {
+  note("exec");
+  model::ExecRecord exec;
+  exec.id = id;
+  exec.tenant_id = "mine";
+  return exec;
+}
+
 model::SandboxRecord FakeManager::extend(std::string_view id, int64_t ttl_ms) {
   note("extend");
   model::SandboxRecord extended = record(std::string(id), "");
@@ -162,7 +189,28 @@ model::SandboxRecord FakeManager::extend(std::string_view id, int64_t ttl_ms) {
   return extended;
 }
 
-void FakeManager::destroy(std::string_view, std::string_view reason) { note("destroy " + std::string(reason)); }
+model::SandboxStats FakeManager::stats(std::string_view id) {
+  note("stats");
+  model::SandboxStats stats;
+  stats.id = id;
+  return stats;
+}
+
+model::SandboxRecord FakeManager::relabel(std::string_view id, model::StringMap metadata) {
+  note("relabel");
+  model::SandboxRecord relabelled = record(std::string(id), "");
+  relabelled.metadata = std::move(metadata);
+  return relabelled;
+}
+
+void FakeManager::destroy(std::string_view, std::string_view reason, int64_t keep_ms) {
+  note("destroy " + std::string(reason) + (keep_ms > 0 ? " keep " + std::to_string(keep_ms) : ""));
+}
+
+uint32_t FakeManager::prune(std::string_view tenant, int64_t older_than_ms) {
+  note("prune " + std::string(tenant));
+  return static_cast<uint32_t>(older_than_ms);
+}
 
 std::shared_ptr<providers::Session> FakeManager::session(std::string_view) {
   note("session");

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "events/log.hpp"
 #include "gate/gate.hpp"
 #include "gate/trace.hpp"
 
@@ -79,6 +80,7 @@ class FakeSession final : public providers::Session {
   std::shared_ptr<channel::Stream> request(protocol::Op op, std::string payload) override;
   const std::vector<std::string>& enforced() const noexcept override { return none_; }
   const std::vector<std::string>& unenforced() const noexcept override { return none_; }
+  providers::Usage usage() override { return {}; }
   void destroy(int64_t) override {}
 
   std::vector<protocol::Op> operations;
@@ -92,24 +94,49 @@ class FakeSession final : public providers::Session {
   std::vector<std::string> none_;
 };
 
+class FakeEvents final : public events::Log {
+ public:
+  void append(std::string type, const std::string& sandbox_id, const std::string& tenant_id, std::string data) override {
+    events.push_back({static_cast<int64_t>(events.size()) + 1, 0, std::move(type), sandbox_id, tenant_id, std::move(data)});
+  }
+  void flush() override {}
+  void record(model::ExecRecord exec) override { execs.push_back(std::move(exec)); }
+  std::shared_ptr<channel::Stream> follow(events::Filter wanted, int64_t after) override;
+
+  std::vector<model::Event> events;
+  std::vector<model::ExecRecord> execs;
+  events::Filter filter;  // of the last follow()
+  int64_t after_id = 0;
+};
+
 class FakeManager final : public manager::Manager {
  public:
   FakeManager() : log(journal), session_object(std::make_shared<FakeSession>()) {}
   audit::Log& audit() noexcept override { return log; }
+  events::Log& events() noexcept override { return event_log; }
   manager::ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) override;
   model::SandboxRecord spawn(manager::ResolvedSpawn spawn) override;
   model::SandboxRecord get(std::string_view id) override;
+  model::SandboxRecord get_named(std::string_view tenant, std::string_view name) override;
   std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) override;
+  std::vector<model::ExecRecord> execs(const store::Store::ExecQuery& query) override;
+  std::optional<model::ExecRecord> exec(std::string_view id) override;
   model::SandboxRecord extend(std::string_view id, int64_t ttl_ms) override;
-  void destroy(std::string_view id, std::string_view reason) override;
+  model::SandboxStats stats(std::string_view id) override;
+  model::SandboxRecord relabel(std::string_view id, model::StringMap metadata) override;
+  void destroy(std::string_view id, std::string_view reason, int64_t keep_ms) override;
+  uint32_t prune(std::string_view tenant, int64_t older_than_ms) override;
   std::shared_ptr<providers::Session> session(std::string_view id) override;
   void shutdown(int64_t) override {}
 
   Journal journal;
   FakeLog log;
+  FakeEvents event_log;
   std::shared_ptr<FakeSession> session_object;
   std::vector<model::SandboxRecord> records = {record(kId, "")};
+  store::Store::ExecQuery asked;                     // of the last execs()
   std::function<void(std::string_view call)> fault;  // may throw
+  std::optional<model::SandboxRecord> spawned;       // what spawn answers instead of its own
 
   static model::SandboxRecord record(std::string id, std::string tenant);
 
@@ -138,7 +165,7 @@ template <class O>
 std::string body_of() {
   std::string mode;
   if constexpr (requires(typename O::Request r) { r.mode; }) mode = std::is_same_v<typename O::Request, model::ExecRequest> ? R"(,"mode":"argv")" : R"(,"mode":"0600")";
-  return R"({"id":")" + kId + R"(","command":"c","path":"/a","pattern":"/*","old_path":"/a","new_path":"/b","ttl":"1m")" + mode + "}";
+  return R"({"id":")" + kId + R"(","exec_id":"ex-1","command":"c","path":"/a","pattern":"/*","old_path":"/a","new_path":"/b","ttl":"1m","metadata":{})" + mode + "}";
 }
 
 template <class Visit, class... O>

@@ -123,3 +123,21 @@ TEST_CASE("shell_join: quoted arguments are what the shell reads back") {
   CHECK(shell_join("echo", {}) == "echo");
   CHECK(shell_join("echo hi;", {"a b", "", "$x", "it's"}) == "echo hi; 'a b' '' '$x' 'it'\"'\"'s'");
 }
+
+TEST_CASE("answers: the schema says what may be null") {
+  const std::string text = schema<SandboxStats>();
+  CHECK(text.find(R"("cpu_us":{"type":["integer","null"],)") != text.npos);
+  CHECK(text.find(R"("open_streams":{"type":"integer")") != text.npos);
+}
+
+TEST_CASE("answers: what a sandbox uses is null where it cannot be read, and 0 only where it is 0") {
+  SandboxStats stats;
+  stats.id = "sb-a";
+  stats.uptime_ms = 1500;
+  stats.cpu_us = 0;
+  stats.memory = 4096;
+  stats.missing = {"pids: no control group"};
+  CHECK(encode(stats) ==
+        R"({"id":"sb-a","uptime":"1.5s","cpu_us":0,"memory_bytes":4096,"memory_peak_bytes":null,"memory_limit_bytes":null,"pids":null,"pids_limit":null,)"
+        R"("oom_kills":null,"disk_limit_bytes":null,"open_streams":0,"running_execs":0,"missing":["pids: no control group"]})");
+}

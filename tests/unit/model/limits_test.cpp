@@ -97,13 +97,58 @@ TEST_CASE("limits: strings and collections of a spawn") {
   SPAWN_LIMIT("mounts[0].host", mounts, (std::vector<Mount>{{path(kMaxPathBytes), "/b"}}), (std::vector<Mount>{{path(kMaxPathBytes + 1), "/b"}}));
 }
 
+TEST_CASE("limits: a sandbox's name, key, timeout and labels") {
+  SPAWN_LIMIT("name", name, std::string(kMaxSandboxNameBytes, 'n'), std::string(kMaxSandboxNameBytes + 1, 'n'));
+  SPAWN_LIMIT("idempotency_key", idempotency_key, std::string(kMaxIdempotencyKeyBytes, 'k'), std::string(kMaxIdempotencyKeyBytes + 1, 'k'));
+  SPAWN_LIMIT("timeout", timeout_ms, kMaxTimeoutMs, kMaxTimeoutMs + 1);
+  SPAWN_LIMIT("timeout", timeout_ms, 0, -1);
+  at_the_limit("keep", DestroyRequest{"x", kMaxKeepMs}, DestroyRequest{"x", kMaxKeepMs + 1});
+  at_the_limit("older_than", PruneRequest{kMaxKeepMs}, PruneRequest{kMaxKeepMs + 1});
+  at_the_limit("metadata", UpdateRequest{"x", entries(kMaxMetadata)}, UpdateRequest{"x", entries(kMaxMetadata + 1)});
+  const auto list = [](auto change) { return with(ListRequest{}, change); };
+  at_the_limit("label", list([](auto& r) { r.labels.assign(kMaxLabelFilters, "k=v"); }), list([](auto& r) { r.labels.assign(kMaxLabelFilters + 1, "k=v"); }));
+  at_the_limit("label", list([](auto& r) { r.labels = {"k="}; }), list([](auto& r) { r.labels = {"k"}; }));
+  at_the_limit("label", list([](auto& r) { r.labels = {"k=v=w"}; }), list([](auto& r) { r.labels = {"=v"}; }));
+  at_the_limit("name", list([](auto& r) { r.name = std::string(kMaxSandboxNameBytes, 'n'); }), list([](auto& r) { r.name = std::string(kMaxSandboxNameBytes + 1, 'n'); }));
+  at_the_limit("state", list([](auto& r) { r.state = "running"; }), list([](auto& r) { r.state = "destroyed"; }));
+}
+
+TEST_CASE("limits: events and history") {
+  const auto follow = [](auto change) { return with(EventFollowRequest{}, change); };
+  at_the_limit("types", follow([](auto& r) { r.types.assign(kMaxEventTypes, "t"); }), follow([](auto& r) { r.types.assign(kMaxEventTypes + 1, "t"); }));
+  at_the_limit("types", follow([](auto& r) { r.types = {std::string(kMaxNameBytes, 't')}; }), follow([](auto& r) { r.types = {std::string(kMaxNameBytes + 1, 't')}; }));
+  at_the_limit("after", follow([](auto& r) { r.after = -1; }), follow([](auto& r) { r.after = -2; }));
+  at_the_limit("sandbox_id", follow([](auto& r) { r.sandbox_id = std::string(kMaxIdBytes, 'i'); }), follow([](auto& r) { r.sandbox_id = std::string(kMaxIdBytes + 1, 'i'); }));
+  const auto list = [](auto change) { return with(ExecListRequest{}, change); };
+  at_the_limit("limit", list([](auto& r) { r.limit = kMaxListLimit; }), list([](auto& r) { r.limit = kMaxListLimit + 1; }));
+  at_the_limit("after", list([](auto& r) { r.after = std::string(kMaxIdBytes, 'i'); }), list([](auto& r) { r.after = std::string(kMaxIdBytes + 1, 'i'); }));
+  at_the_limit("state", list([](auto& r) { r.state = "ended"; }), list([](auto& r) { r.state = "over"; }));
+  at_the_limit("exec_id", ExecGetRequest{std::string(kMaxIdBytes, 'i')}, ExecGetRequest{std::string(kMaxIdBytes + 1, 'i')});
+  check_refused("exec_id", [&] { validate(ExecGetRequest{}); });
+}
+
+TEST_CASE("a name is what it looks like, and no id") {
+  const auto named = [](std::string name) {
+    SpawnRequest request;
+    request.name = std::move(name);
+    return request;
+  };
+  for (const char* good : {"a", "Z9", "0", "build-1.x_y", "s", "sb", "sb_1"}) CHECK_NOTHROW(validate(named(good)));
+  for (const char* bad : {"-a", ".", "_x", "a b", "a/b", "a:b", "\xc3\xa4", "a\n", "sb-", "sb-1"}) check_refused("name", [&] { validate(named(bad)); });
+  SpawnRequest nameless;
+  nameless.get_or_create = true;
+  check_refused("name", [&] { validate(nameless); });
+  nameless.name = "a";
+  CHECK_NOTHROW(validate(nameless));
+}
+
 TEST_CASE("limits: a command") {
   EXEC_LIMIT("id", id, std::string(kMaxIdBytes, 'i'), std::string(kMaxIdBytes + 1, 'i'));
   EXEC_LIMIT("command", command, std::string(kMaxArgumentBytes, 'c'), std::string(kMaxArgumentBytes + 1, 'c'));
   EXEC_LIMIT("workdir", workdir, path(kMaxPathBytes), path(kMaxPathBytes + 1));
   EXEC_LIMIT("user", user, std::string(kMaxNameBytes, 'u'), std::string(kMaxNameBytes + 1, 'u'));
   EXEC_LIMIT("timeout", timeout_ms, kMaxTimeoutMs, kMaxTimeoutMs + 1);
-  EXEC_LIMIT("timeout", timeout_ms, 0, -1);
+  EXEC_LIMIT("timeout", timeout_ms, -1, -2);
   EXEC_LIMIT("output_limit", output_limit, kMaxOutputLimit, kMaxOutputLimit + 1);
   EXEC_LIMIT("env", env, entries(kMaxEnv), entries(kMaxEnv + 1));
   // NAME=VALUE as one string of the environment

@@ -232,7 +232,7 @@ TEST_CASE("a read-only store reads and does not write") {
   auto record = sandbox("sb-new");
   CHECK(code_of([&] { store->insert(record, kRoom); }) == Code::unsupported);
   CHECK(code_of([&] { store->update(record, model::State::creating); }) == Code::unsupported);
-  CHECK(code_of([&] { store->prune(0); }) == Code::unsupported);
+  CHECK(code_of([&] { store->prune({}); }) == Code::unsupported);
   std::vector<model::AuditRow> rows{audit_row("a")};
   CHECK(code_of([&] { store->append_audit(rows, false); }) == Code::unsupported);
 }

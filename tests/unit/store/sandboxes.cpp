@@ -350,17 +350,114 @@ TEST_CASE("prune removes rows of what ended or failed before the time, and no ot
       record.destroyed_ms = 100 * (i + 1);
       REQUIRE(store.update(record, State::creating));
     }
-    CHECK(store.prune(100) == 0);
-    CHECK(store.prune(101) == 1);
+    CHECK(store.prune({100, 0}) == 0);
+    CHECK(store.prune({101, 0}) == 1);
     CHECK_FALSE(store.get("sb-0"));
     CHECK(store.get("sb-1"));
-    CHECK(store.prune(400) == 2);
+    CHECK(store.prune({400, 0}) == 2);
     CHECK(store.get("sb-3"));
-    CHECK(store.prune(401) == 1);
+    CHECK(store.prune({401, 0}) == 1);
     CHECK_FALSE(store.get("sb-3"));
     CHECK(store.get("sb-4"));
-    CHECK(store.prune(INT64_MAX) == 0);
+    CHECK(store.prune({INT64_MAX, 0}) == 0);
     CHECK(store.live_count() == 1);
+  });
+}
+
+TEST_CASE("prune leaves what is kept, what a key stands for, and other tenants' rows") {
+  with_stores([](Store& store) {
+    const auto ended = [&](std::string id, std::string tenant, int64_t keep_until, std::string key = "") {
+      SandboxRecord record = sandbox(std::move(id));
+      record.tenant_id = std::move(tenant);
+      Store::Reserve reserve = kRoom;
+      reserve.key = std::move(key);
+      reserve.key_expires_ms = 500;
+      store.insert(record, reserve);
+      record.state = State::running;
+      REQUIRE(store.update(record, State::creating));
+      record.state = State::destroyed;
+      record.destroyed_ms = 100;
+      record.keep_until_ms = keep_until;
+      REQUIRE(store.update(record, State::running));
+    };
+    ended("sb-plain", "a", 0);
+    ended("sb-kept", "a", 1000);
+    ended("sb-key", "a", 0, "k");
+    ended("sb-other", "b", 0);
+    CHECK(store.prune({101, 499, "a"}) == 1);
+    CHECK_FALSE(store.get("sb-plain"));
+    CHECK(store.get_key("a", "k", 499));
+    CHECK_FALSE(store.get_key("a", "k", 500));
+    CHECK_FALSE(store.get_key("b", "k", 0));
+    CHECK(store.prune({101, 500, "a"}) == 1);  // the key's time is over
+    CHECK_FALSE(store.get("sb-key"));
+    CHECK(store.prune({101, 999, "a"}) == 0);
+    CHECK(store.prune({101, 1000, "a"}) == 1);
+    CHECK_FALSE(store.get("sb-kept"));
+    CHECK(store.prune({101, 1000, ""}) == 1);
+    CHECK_FALSE(store.get("sb-other"));
+  });
+}
+
+TEST_CASE("a name is one live sandbox's of its tenant") {
+  with_stores([](Store& store) {
+    const auto named = [](std::string id, std::string tenant) {
+      SandboxRecord record = sandbox(std::move(id));
+      record.name = "n";
+      record.tenant_id = std::move(tenant);
+      record.timeout_ms = 7;
+      record.spec = std::string("\0s", 2);
+      return record;
+    };
+    SandboxRecord a = named("sb-a", "t"), again = named("sb-b", "t"), other = named("sb-c", "u");
+    store.insert(a, kRoom);
+    CHECK(fact_of("field", [&] { store.insert(again, kRoom); }) == "name");
+    CHECK(code_of([&] { store.insert(again, kRoom); }) == Code::conflict);
+    store.insert(other, kRoom);
+    CHECK(store.live_count() == 2);
+    CHECK(store.get_named("t", "n")->id == "sb-a");
+    CHECK(store.get_named("t", "n")->timeout_ms == 7);
+    CHECK(store.get_named("t", "n")->spec == a.spec);
+    CHECK(store.get_named("u", "n")->id == "sb-c");
+    CHECK_FALSE(store.get_named("t", ""));
+    a.state = State::destroyed;
+    REQUIRE(store.update(a, State::creating));
+    CHECK_FALSE(store.get_named("t", "n"));
+    store.insert(again, kRoom);
+    CHECK(store.get_named("t", "n")->id == "sb-b");
+  });
+}
+
+TEST_CASE("a key stands for a sandbox until its time is over, or until the sandbox failed to start") {
+  with_stores([](Store& store) {
+    Store::Reserve reserve = kRoom;
+    reserve.key = "k";
+    reserve.request = std::string("\0r", 2);
+    reserve.now_ms = 10;
+    reserve.key_expires_ms = 20;
+    SandboxRecord a = sandbox("sb-a"), b = sandbox("sb-b"), c = sandbox("sb-c");
+    store.insert(a, reserve);
+    CHECK(store.get_key("", "k", 19)->sandbox == "sb-a");
+    CHECK(store.get_key("", "k", 19)->request == reserve.request);
+    CHECK(fact_of("field", [&] { store.insert(b, reserve); }) == "idempotency_key");
+    CHECK_FALSE(store.get("sb-b"));  // the row and the key are one transaction
+    reserve.now_ms = 20;
+    reserve.key_expires_ms = 40;
+    store.insert(b, reserve);
+    CHECK(store.get_key("", "k", 21)->sandbox == "sb-b");
+    b.state = State::error;
+    REQUIRE(store.update(b, State::creating));
+    CHECK_FALSE(store.get_key("", "k", 21));
+    store.insert(c, reserve);
+    c.state = State::running;
+    REQUIRE(store.update(c, State::creating));
+    c.state = State::destroyed;
+    REQUIRE(store.update(c, State::running));
+    CHECK(store.get_key("", "k", 21)->sandbox == "sb-c");  // it did run
+    store.free_key("sb-none");
+    CHECK(store.get_key("", "k", 21));
+    store.free_key("sb-c");
+    CHECK_FALSE(store.get_key("", "k", 21));
   });
 }
 
@@ -373,9 +470,9 @@ TEST_CASE("prune takes at most its limit in one call") {
     record.destroyed_ms = i;
     REQUIRE(store->update(record, State::creating));
   }
-  CHECK(store->prune(INT64_MAX) == Store::kMaxPrune);
+  CHECK(store->prune({INT64_MAX, 0}) == Store::kMaxPrune);
   CHECK(store->get("sb-" + std::to_string(Store::kMaxPrune)));  // the youngest stays for the next call
-  CHECK(store->prune(INT64_MAX) == 1);
+  CHECK(store->prune({INT64_MAX, 0}) == 1);
 }
 
 TEST_CASE("what was counted in memory is found again after a reopen") {

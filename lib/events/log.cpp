@@ -1,0 +1,185 @@
+#include "events/log.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "events/event.hpp"
+#include "events/feed.hpp"
+#include "events/follower.hpp"
+
+namespace svm::events {
+namespace {
+
+using std::chrono::milliseconds;
+
+class TableLog final : public Log {
+ public:
+  TableLog(store::Store& store, bool read_only, svm::Log diagnostics)
+      : store_(store), read_only_(read_only), diagnostics_(diagnostics), feed_(std::make_shared<Feed>(store)) {}
+
+  ~TableLog() override {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    work_.notify_one();
+    if (writer_.joinable()) writer_.join();
+    feed_->close();
+  }
+
+  void append(std::string type, const std::string& sandbox_id, const std::string& tenant_id, std::string data) override {
+    if (read_only_) return;
+    model::Event event{0, 0, std::move(type), sandbox_id, tenant_id, std::move(data)};
+    const std::lock_guard lock(mutex_);
+    event.wall_ms = system_clock().wall_ms();
+    if (pending_.size() >= kMaxPending || !start_writer()) {
+      ++lost_;
+      return;
+    }
+    pending_.push_back(std::move(event));
+    // The writer sleeps through the events between the first and the one that fills half the room.
+    if (pending_.size() == 1 || pending_.size() == kMaxPending / 2) work_.notify_one();
+  }
+
+  void record(model::ExecRecord exec) override {
+    if (read_only_) return;
+    const std::lock_guard lock(mutex_);
+    if (execs_.size() >= kMaxPending || !start_writer()) {
+      ++lost_;
+      return;
+    }
+    execs_.push_back(std::move(exec));
+    if (execs_.size() + pending_.size() == 1) work_.notify_one();
+  }
+
+  void flush() override {
+    std::unique_lock lock(mutex_);
+    if (idle()) return;
+    const uint64_t wanted = rounds_ + (writing_ ? 2 : 1);
+    ++flushers_;
+    work_.notify_one();
+    done_.wait(lock, [&] { return rounds_ >= wanted || idle(); });
+    --flushers_;
+  }
+
+  std::shared_ptr<channel::Stream> follow(Filter filter, int64_t after_id) override {
+    const int64_t last = feed_->last();
+    if (after_id > last) throw Error(Code::invalid, "after: there is no event of that id yet").with("field", "after").with("limit", static_cast<long long>(last));
+    auto follower = std::make_shared<Follower>(feed_, std::move(filter), after_id < 0 ? last : after_id);
+    feed_->join(follower);
+    return follower;
+  }
+
+ private:
+  bool idle() const { return pending_.empty() && execs_.empty() && lost_ == 0 && !writing_; }
+
+  /// A thread inherits the mask of its maker: no signal of the application may be handled on ours. Needs mutex_.
+  bool start_writer() {
+    if (writer_.joinable()) return true;
+    sigset_t all, before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+      writer_ = std::thread([this] { run(); });
+    } catch (const std::system_error& error) {
+      diagnostics_.write(LogLevel::error, std::string("events: no thread: ") + error.what());
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return writer_.joinable();
+  }
+
+  void run() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      work_.wait(lock, [this] { return stop_ || !pending_.empty() || !execs_.empty(); });
+      if (pending_.empty() && execs_.empty()) return;
+      work_.wait_for(lock, milliseconds(failed_ ? retry_ms_ : kIntervalMs),
+                     [this] { return stop_ || flushers_ > 0 || (!failed_ && pending_.size() >= kMaxPending / 2); });
+      write(lock);
+      if (failed_ && stop_) return;
+    }
+  }
+
+  void write(std::unique_lock<std::mutex>& lock) {
+    std::vector<model::Event> group = std::exchange(pending_, {});
+    std::vector<model::ExecRecord> execs = std::exchange(execs_, {});
+    const uint64_t lost = std::exchange(lost_, 0);
+    writing_ = true;
+    lock.unlock();
+    if (lost > 0) group.push_back({0, system_clock().wall_ms(), "events.lost", "", "", Data().number("count", static_cast<int64_t>(lost)).json()});
+    std::string failure;
+    try {
+      // First the history: who is told of an end finds it there.
+      store_.write_execs(execs);
+      execs.clear();
+      store_.append_events(group, system_clock().wall_ms() - kRetentionMs);
+      if (!group.empty()) feed_->advance(group.back().id);
+    } catch (const std::exception& error) {
+      failure = error.what();
+      if (failure.empty()) failure = "unknown";
+    }
+    lock.lock();
+    writing_ = false;
+    ++rounds_;
+    if (failure.empty()) {
+      failed_ = false;
+      retry_ms_ = kIntervalMs;
+    } else {
+      // They are still in order before those that have come since; of both together no more are kept than there is room for.
+      if (lost > 0) group.pop_back();
+      lost_ += lost;
+      const size_t room = kMaxPending - std::min(group.size(), kMaxPending);
+      if (pending_.size() > room) {
+        lost_ += pending_.size() - room;
+        pending_.resize(room);
+      }
+      group.insert(group.end(), std::make_move_iterator(pending_.begin()), std::make_move_iterator(pending_.end()));
+      pending_ = std::move(group);
+      const size_t exec_room = kMaxPending - std::min(execs.size(), kMaxPending);
+      if (execs_.size() > exec_room) {
+        lost_ += execs_.size() - exec_room;
+        execs_.resize(exec_room);
+      }
+      execs.insert(execs.end(), std::make_move_iterator(execs_.begin()), std::make_move_iterator(execs_.end()));
+      execs_ = std::move(execs);
+      if (!failed_) diagnostics_.write(LogLevel::error, "events: they could not be stored: " + failure);
+      failed_ = true;
+      retry_ms_ = std::min(retry_ms_ * 2, kMaxRetryMs);
+    }
+    done_.notify_all();
+  }
+
+  store::Store& store_;
+  const bool read_only_;
+  const svm::Log diagnostics_;
+  const std::shared_ptr<Feed> feed_;
+
+  std::mutex mutex_;
+  std::condition_variable work_, done_;  // for the writer; for flush()
+  std::thread writer_;
+  std::vector<model::Event> pending_;
+  std::vector<model::ExecRecord> execs_;  // the same for the history
+  uint64_t lost_ = 0;      // did not fit, and are not told yet
+  uint64_t rounds_ = 0;    // attempts to write that have ended
+  unsigned flushers_ = 0;
+  bool writing_ = false, stop_ = false, failed_ = false;
+  int64_t retry_ms_ = kIntervalMs;
+};
+
+}  // namespace
+
+std::unique_ptr<Log> Log::create(store::Store& store, bool read_only, svm::Log diagnostics) {
+  return std::make_unique<TableLog>(store, read_only, diagnostics);
+}
+
+}  // namespace svm::events

@@ -44,11 +44,16 @@ Stream::Shape shape_of(const JsonCall& call) {
     shape.kind = STACYVM_STREAM_EXEC;
     shape.takes_bytes = request.use_stdin;
     shape.merged = request.merge;
-  } else if (call.operation == ops::FileUpload::row.name) {
+  } else if (call.operation == ops::FileUpload::row.name || call.operation == ops::FileTarPut::row.name) {
     shape.kind = STACYVM_STREAM_WRITER;
     shape.takes_bytes = true;
   } else if (call.operation == ops::EventFollow::row.name) {
     shape.kind = STACYVM_STREAM_EVENTS;
+  } else if (call.operation == ops::FileWatch::row.name) {
+    shape.kind = STACYVM_STREAM_WATCH;
+  } else if (call.operation == ops::PortDial::row.name) {
+    shape.kind = STACYVM_STREAM_PORT;
+    shape.takes_bytes = true;
   } else {
     shape.kind = STACYVM_STREAM_READER;
   }

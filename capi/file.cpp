@@ -155,3 +155,21 @@ int32_t stacyvm_file_writer(stacyvm_sandbox* sb, const char* path, uint32_t mode
     return STACYVM_OK;
   });
 }
+
+int32_t stacyvm_file_watch(stacyvm_sandbox* sb, const char* path, uint64_t flags, stacyvm_stream** out, stacyvm_error** err) {
+  return guard(err, [&] {
+    const Sandbox& sandbox = *core_of(sb, "sb");
+    require_output(out, "out");
+    refuse_unknown_flags(flags, STACYVM_FILE_RECURSIVE);
+    model::FileWatchRequest request;
+    request.id = sandbox.id;
+    request.path = required_text(path, "path");
+    request.recursive = (flags & STACYVM_FILE_RECURSIVE) != 0;
+    Stream::Shape shape;
+    shape.kind = STACYVM_STREAM_WATCH;
+    const Lease lease = sandbox.session->enter();
+    auto below = lease.gate().start<ops::FileWatch>(sandbox.session->identity(), std::move(request));
+    *out = make_stream(sandbox.session, std::move(below), shape);
+    return STACYVM_OK;
+  });
+}

@@ -4,8 +4,9 @@
 
 namespace svm::capi {
 
-std::shared_ptr<Op> Op::begin(const std::shared_ptr<Session>& session, bool spawns, Work work) {
+std::shared_ptr<Op> Op::begin(const std::shared_ptr<Session>& session, bool spawns, Work work, Stop stop) {
   auto op = std::make_shared<Op>(session, spawns);
+  op->stop_ = std::move(stop);
   session->adopt(op);
   try {
     session->instance().pool().submit([op, work = std::move(work)] { op->run(work); });
@@ -57,6 +58,7 @@ void Op::finish_early(Code code, const char* message) noexcept {
   if (done_) return;
   error_.emplace(code, message);
   done_ = true;
+  if (stop_) *stop_ = true;
   wake();
 }
 
@@ -67,6 +69,7 @@ void Op::abandon() noexcept {
   {
     const std::lock_guard lock(mutex_);
     abandoned_ = true;
+    if (stop_) *stop_ = true;
     if (done_ && !error_ && !taken_ && outcome_.made) orphan = std::exchange(outcome_.sandbox, {});
   }
   if (!orphan.empty()) destroy_later(std::move(orphan));
@@ -131,10 +134,10 @@ int32_t Op::take_sandbox(std::string& id) {
   return code;
 }
 
-stacyvm_op* make_op(const std::shared_ptr<Session>& session, bool spawns, Op::Work work) {
+stacyvm_op* make_op(const std::shared_ptr<Session>& session, bool spawns, Op::Work work, Op::Stop stop) {
   session->enter();  // a closed session is told here, not on the op
   auto handle = make_handle<stacyvm_op>(std::shared_ptr<Op>());  // before the work begins: nothing may fail after that
-  handle->core = Op::begin(session, spawns, std::move(work));
+  handle->core = Op::begin(session, spawns, std::move(work), std::move(stop));
   return handle.release();
 }
 

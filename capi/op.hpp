@@ -2,6 +2,7 @@
 #pragma once
 #include <stacyvm/stacyvm.h>
 
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <string>
@@ -20,10 +21,13 @@ class Op : public Source {
   };
   using Work = std::function<Outcome(gate::Gate&, const model::Identity&)>;
 
+  /// Set as soon as nobody waits for the call any more; work that takes long looks at it.
+  using Stop = std::shared_ptr<std::atomic<bool>>;
+
   explicit Op(std::shared_ptr<Session> session, bool spawns) noexcept : Source(std::move(session)), spawns_(spawns) {}
 
   /// Hands the work to the instance's threads. Throws without having started it.
-  static std::shared_ptr<Op> begin(const std::shared_ptr<Session>& session, bool spawns, Work work);
+  static std::shared_ptr<Op> begin(const std::shared_ptr<Session>& session, bool spawns, Work work, Stop stop = nullptr);
 
   /// The functions of the C ABI of the same name; they answer STACYVM_OK or _AGAIN, or throw.
   int32_t wait(const Deadline& deadline);
@@ -47,13 +51,14 @@ class Op : public Source {
   void destroy_later(std::string id) noexcept;
 
   const bool spawns_;
+  Stop stop_;  // may be empty
   bool done_ = false, taken_ = false, abandoned_ = false;
   Outcome outcome_;
   std::optional<Error> error_;
 };
 
 /// An op behind a handle that the session knows.
-stacyvm_op* make_op(const std::shared_ptr<Session>& session, bool spawns, Op::Work work);
+stacyvm_op* make_op(const std::shared_ptr<Session>& session, bool spawns, Op::Work work, Op::Stop stop = nullptr);
 
 }  // namespace svm::capi
 

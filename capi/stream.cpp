@@ -78,6 +78,7 @@ Stream::State Stream::stage() {
     channel::Piece piece;
     switch (next_below(piece)) {
       case channel::Stream::Next::again: return State::nothing;
+      case channel::Stream::Next::half: return State::half;
       case channel::Stream::Next::piece: absorb(piece); break;
       case channel::Stream::Next::end: settle(); break;
     }
@@ -182,6 +183,7 @@ int32_t Stream::next(const Deadline& deadline, stacyvm_chunk& out) {
   stacyvm_chunk chunk{};
   switch (await(lock, deadline)) {
     case State::nothing: return STACYVM_E_AGAIN;
+    case State::half: return STACYVM_E_END;
     case State::over: told_ = true; return STACYVM_E_END;
     case State::exit:
       exit_pending_ = false;
@@ -207,10 +209,12 @@ int32_t Stream::next(const Deadline& deadline, stacyvm_chunk& out) {
 int32_t Stream::read(const Deadline& deadline, void* to, uint64_t cap, uint64_t& n) {
   if (shape_.kind == STACYVM_STREAM_EXEC && !shape_.merged)
     throw invalid("st", "a command with two outputs: use stacyvm_stream_next, or STACYVM_EXEC_MERGE");
-  if (shape_.kind == STACYVM_STREAM_EVENTS) throw invalid("st", "a stream of events has no bytes: use stacyvm_stream_next");
+  if (shape_.kind == STACYVM_STREAM_EVENTS || shape_.kind == STACYVM_STREAM_WATCH)
+    throw invalid("st", "a stream of events has no bytes: use stacyvm_stream_next");
   std::unique_lock lock(mutex_);
   switch (await(lock, deadline)) {
     case State::nothing: return STACYVM_E_AGAIN;
+    case State::half: return STACYVM_E_END;
     case State::exit: exit_pending_ = false; [[fallthrough]];
     case State::over:
       told_ = true;
@@ -239,13 +243,21 @@ int32_t Stream::write(const Deadline& deadline, const char* data, uint64_t size,
     if (state == State::failed) throw Error(*failure_);  // why no more is taken, rather than that
     if (finished_) throw Error(Code::closed, "stacyvm_stream_finish was called before");
     if (state != State::nothing) throw Error(Code::closed, "the other side takes no more");
-    if (done < size) done += below_->write(data + done, size - done, 0);
+    if (done < size) done += write_below(data + done, size - done);
     if (done == size || !deadline.wait(lock, changed_)) break;
   }
   publish();
   if (done == 0 && size > 0) return STACYVM_E_AGAIN;
   n = done;
   return STACYVM_OK;
+}
+
+/// A connection that broke says how, where all that came before it has been read.
+size_t Stream::write_below(const char* data, uint64_t size) try {
+  return below_->write(data, size, 0);
+} catch (const Error& error) {
+  if (shape_.kind == STACYVM_STREAM_PORT && error.code() == Code::closed && stage() == State::failed) throw Error(*failure_);
+  throw;
 }
 
 int32_t Stream::finish(const Deadline& deadline) {

@@ -41,11 +41,12 @@ class Stream : public Source {
   Session& session() const noexcept { return *session_; }
 
  private:
-  enum class State { nothing, data, exit, over, failed };
+  enum class State { nothing, data, exit, half, over, failed };
 
   uint32_t ready_now() noexcept override;
   State stage();
   channel::Stream::Next next_below(channel::Piece& piece);
+  size_t write_below(const char* data, uint64_t size);
   void settle();
   bool readable() noexcept;
   void absorb(channel::Piece& piece);

@@ -239,7 +239,7 @@ typedef struct stacyvm_exec_result {
 #define STACYVM_CHUNK_STDOUT 1 /**< Bytes of standard output (with STACYVM_EXEC_MERGE: of both). */
 #define STACYVM_CHUNK_STDERR 2 /**< Bytes of standard error. */
 #define STACYVM_CHUNK_EXIT 3   /**< The command ended: exit_code and signal are set. STACYVM_E_END follows. */
-#define STACYVM_CHUNK_EVENT 4  /**< Something that happened, as a JSON object; position is its id. */
+#define STACYVM_CHUNK_EVENT 4  /**< Something that happened, as a JSON object; position is its id, or of a watch its running number from 1 on. */
 
 /** One piece of a stream. Output. */
 typedef struct stacyvm_chunk {
@@ -349,7 +349,8 @@ STACYVM_API int32_t stacyvm_call(stacyvm_session *s, const char *op, const stacy
 /** The same without waiting. Everything that the operation itself may answer arrives on the op. */
 STACYVM_API int32_t stacyvm_call_begin(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
                                        uint64_t body_size, stacyvm_op **out, stacyvm_error **err);
-/** Starts a stream-shaped operation ("exec.start", "file.read", "file.upload", "event.follow"). Never waits for the guest: what the guest answers,
+/** Starts a stream-shaped operation ("exec.start", "file.read", "file.upload", "file.watch", "file.tar_get", "file.tar_put", "port.dial",
+ *  "event.follow"). Never waits for the guest: what the guest answers,
  *  also that there is no such program or file, arrives on the stream. A wrong request or an unknown sandbox is answered here. */
 STACYVM_API int32_t stacyvm_call_stream(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
                                         uint64_t body_size, stacyvm_stream **out, stacyvm_error **err);
@@ -457,6 +458,41 @@ STACYVM_API int32_t stacyvm_file_reader(stacyvm_sandbox *sb, const char *path, u
 STACYVM_API int32_t stacyvm_file_writer(stacyvm_sandbox *sb, const char *path, uint32_t mode, uint64_t flags, stacyvm_stream **out,
                                         stacyvm_error **err);
 
+#define STACYVM_FILE_TAR UINT64_C(16)       /**< stacyvm_file_get, _put: a tree, as a tar archive. */
+#define STACYVM_FILE_RECURSIVE UINT64_C(32) /**< stacyvm_file_watch: with all directories below. */
+
+/** Writes a file, or with STACYVM_FILE_TAR the tree at `path` as a tar archive (POSIX pax; bits setuid and setgid are not in it; devices, FIFOs,
+ *  sockets and other file systems are left out), to a descriptor of the caller's: a file, pipe or socket, which is duplicated here and
+ *  may be closed at once. No SIGPIPE. The op's JSON: {"bytes": written}. A failed or cancelled one has written a part, and a tar without its end mark.
+ *  flags: TAR. Errors here: INVALID to_fd is none. On the op: as stacyvm_file_reader; IO the descriptor; CONFLICT a file shrank meanwhile. */
+STACYVM_API int32_t stacyvm_file_get(stacyvm_sandbox *sb, const char *path, uint64_t flags, int32_t to_fd, stacyvm_op **out, stacyvm_error **err);
+/** Writes what a descriptor gives, to its end, to a file, which appears whole or not at all; or with STACYVM_FILE_TAR unpacks it as a tar archive
+ *  (plain, gzip, zstd, xz or bzip2) into the directory `path`, which is made where it is missing. There everything becomes the sandbox's default
+ *  user's, without setuid and setgid; files that exist are replaced, directories are kept; no symbolic link is followed; an archive
+ *  that readers may understand differently is refused where that shows, and a failure leaves the entries before it. The op's JSON: {"bytes": read}.
+ *  flags: TAR, EXCLUSIVE, NO_PARENTS (the latter two without TAR). Errors: as stacyvm_file_get; LIMIT (the message names the archive's
+ *  limit: entries, bytes, path_bytes or ratio); INVALID no tar; CONFLICT something is in the way. */
+STACYVM_API int32_t stacyvm_file_put(stacyvm_sandbox *sb, const char *path, uint64_t flags, int32_t from_fd, stacyvm_op **out, stacyvm_error **err);
+/** A stream of EVENT chunks: what changes in a directory (with RECURSIVE: below it, too) or to a file. Each is
+ *  {"type", "path", "is_dir"}: first "watching" (from here on nothing is missed), then "created", "modified" (closed after writing),
+ *  "removed", "renamed" (with "to"), "attributes"; "overflow": events were lost, look again. Paths that are not UTF-8 come as "path_b64" and "to_b64".
+ *  A name in a directory that has just appeared may be told twice. STACYVM_E_END after what is watched has gone from its path. Never waits.
+ *  flags: RECURSIVE. On the stream: FILE_NOT_FOUND, FORBIDDEN; LIMIT beyond 8,192 directories, 16 watches of a sandbox, or the host's inotify quota. */
+STACYVM_API int32_t stacyvm_file_watch(stacyvm_sandbox *sb, const char *path, uint64_t flags, stacyvm_stream **out, stacyvm_error **err);
+
+/* ------------------------------------------------------------------ ports
+ * Connections to what listens inside; nothing else is reached by them. "port.wait" of stacyvm_call answers as soon as something listens,
+ * "port.list" says what does. Each way of a connection ends by itself: stacyvm_stream_finish ends ours (the other side reads an end of
+ * file), STACYVM_E_END is the end of theirs, after which ours goes on. The server sees the sandbox's process 1 as the client. */
+
+/** Connects to a TCP port of the sandbox's loopback device: 127.0.0.1, then ::1. flags: 0. Never waits: that nothing listens arrives on the
+ *  stream (UNAVAILABLE, "errno" in the details), as does a connection that breaks (IO) after all bytes that came before. What is written
+ *  meanwhile is kept, up to a mebibyte. Errors: INVALID port 0. */
+STACYVM_API int32_t stacyvm_port_dial(stacyvm_sandbox *sb, uint16_t port, uint64_t flags, stacyvm_stream **out, stacyvm_error **err);
+/** Connects to the unix stream socket at a path, as the sandbox's default user: who may connect is for the file's permissions to say
+ *  (FORBIDDEN). flags: 0. Never waits; on the stream also FILE_NOT_FOUND, and INVALID for what is no socket. */
+STACYVM_API int32_t stacyvm_socket_dial(stacyvm_sandbox *sb, const char *path, uint64_t flags, stacyvm_stream **out, stacyvm_error **err);
+
 /* ----------------------------------------------------------------- events */
 
 /** A stream of what happens to the sandboxes of the instance: those after event `after_id` (0: all that are kept; -1: only those to come), then
@@ -476,6 +512,8 @@ STACYVM_API int32_t stacyvm_events(stacyvm_session *s, const char *filter_json, 
 #define STACYVM_STREAM_EXEC 1   /**< A command: chunks STDOUT, STDERR, EXIT. */
 #define STACYVM_STREAM_READER 2 /**< A file being read: chunks BYTES. */
 #define STACYVM_STREAM_WRITER 3 /**< A file being written: no chunks; STACYVM_E_END once it is committed. */
+#define STACYVM_STREAM_PORT 4   /**< A connection into the sandbox: chunks BYTES; STACYVM_E_END when the other side sends no more. */
+#define STACYVM_STREAM_WATCH 5  /**< Changes of files: chunks EVENT. */
 #define STACYVM_STREAM_EVENTS 6 /**< What happens: chunks EVENT. */
 
 /** The next chunk. STACYVM_E_END after the last one, STACYVM_E_AGAIN when none came in time, otherwise what ended the stream; END and
@@ -490,7 +528,7 @@ STACYVM_API int32_t stacyvm_stream_read(stacyvm_stream *st, void *buf, uint64_t 
  *  Errors: INVALID this stream takes none; CLOSED the other side takes no more, or after finish; CANCELLED; on a writer, what failed. */
 STACYVM_API int32_t stacyvm_stream_write(stacyvm_stream *st, const void *data, uint64_t size, int64_t timeout_ms, uint64_t *n,
                                          stacyvm_error **err);
-/** No more bytes from this side. An exec: end of file on standard input; does not wait. A writer: commits the file and waits up to
+/** No more bytes from this side. An exec or a port: end of file for the other side; does not wait. A writer: commits the file and waits up to
  *  timeout_ms for that; STACYVM_E_AGAIN: call again. Any number of times. Errors: as stacyvm_stream_write; on a writer, why it did not appear. */
 STACYVM_API int32_t stacyvm_stream_finish(stacyvm_stream *st, int64_t timeout_ms, stacyvm_error **err);
 /** A descriptor that is readable exactly while stacyvm_stream_next (for_write 0) or stacyvm_stream_write (1) would not answer

@@ -287,6 +287,21 @@ class Sandbox {
   Stream writer(const std::string& path, uint32_t mode = 0, uint64_t flags = 0) {
     return stream([&](stacyvm_stream** out, stacyvm_error** e) { return stacyvm_file_writer(get(), path.c_str(), mode, flags, out, e); });
   }
+  /// A file, or with STACYVM_FILE_TAR a tree as a tar archive, to a descriptor, which is duplicated.
+  inline Op get_file(const std::string& path, int to_fd, uint64_t flags = 0);
+  /// The same from a descriptor.
+  inline Op put_file(const std::string& path, int from_fd, uint64_t flags = 0);
+  /// Events, as JSON, of what changes there.
+  Stream watch(const std::string& path, uint64_t flags = 0) {
+    return stream([&](stacyvm_stream** out, stacyvm_error** e) { return stacyvm_file_watch(get(), path.c_str(), flags, out, e); });
+  }
+  /// A connection to a TCP port of the loopback device, or to a unix socket.
+  Stream dial(uint16_t port) {
+    return stream([&](stacyvm_stream** out, stacyvm_error** e) { return stacyvm_port_dial(get(), port, 0, out, e); });
+  }
+  Stream dial(const std::string& socket_path) {
+    return stream([&](stacyvm_stream** out, stacyvm_error** e) { return stacyvm_socket_dial(get(), socket_path.c_str(), 0, out, e); });
+  }
 
  private:
   template <class F>
@@ -326,6 +341,18 @@ class Op {
  private:
   detail::Owned<stacyvm_op, stacyvm_op_close> handle_;
 };
+
+inline Op Sandbox::get_file(const std::string& path, int to_fd, uint64_t flags) {
+  stacyvm_op* out = nullptr;
+  detail::call([&](stacyvm_error** e) { return stacyvm_file_get(get(), path.c_str(), flags, to_fd, &out, e); });
+  return Op(out);
+}
+
+inline Op Sandbox::put_file(const std::string& path, int from_fd, uint64_t flags) {
+  stacyvm_op* out = nullptr;
+  detail::call([&](stacyvm_error** e) { return stacyvm_file_put(get(), path.c_str(), flags, from_fd, &out, e); });
+  return Op(out);
+}
 
 inline Op Sandbox::destroy_begin() {
   stacyvm_op* out = nullptr;

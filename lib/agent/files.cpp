@@ -154,6 +154,11 @@ std::unique_ptr<Stream> make_stream(Loop& loop, uint32_t id, protocol::Request&&
     case Op::list: return make_list(loop, id, std::move(request.list));
     case Op::glob: return make_glob(loop, id, std::move(request.glob));
     case Op::remove: return make_remove(loop, id, std::move(request.remove));
+    case Op::watch: return make_watch(loop, id, std::move(request.watch));
+    case Op::pack: return make_pack(loop, id, std::move(request.pack));
+    case Op::unpack: return make_unpack(loop, id, std::move(request.unpack));
+    case Op::dial: return make_dial(loop, id, std::move(request.dial));
+    case Op::listening: return make_listening(loop, id, std::move(request.listening));
     case Op::stat: return one_shot(loop, id, request.stat, stat_file);
     case Op::move: return one_shot(loop, id, request.move, move_file);
     case Op::chmod: return one_shot(loop, id, request.chmod, chmod_file);

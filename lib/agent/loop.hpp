@@ -73,6 +73,11 @@ class Loop final : public Ready {
   void add_leader(int pid, Exec& exec) { leaders_[pid] = &exec; }
   void remove_leader(int pid) { leaders_.erase(pid); }
   bool has_leaders() const noexcept { return !leaders_.empty(); }
+  /// What all watches of files together hold of the kernel.
+  struct FileWatches {
+    size_t streams = 0, directories = 0;
+  };
+  FileWatches& file_watches() noexcept { return file_watches_; }
 
  private:
   friend class Watch;
@@ -96,6 +101,7 @@ class Loop final : public Ready {
   uint64_t next_token_ = 1;
   Watch channel_watch_, signal_watch_, life_watch_;
   std::unordered_map<int, Exec*> leaders_;
+  FileWatches file_watches_;  // outlives streams_
   std::unordered_map<uint32_t, std::unique_ptr<Stream>> streams_;
   std::vector<uint32_t> turns_, retired_;
   bool was_congested_ = false;
@@ -111,5 +117,10 @@ std::unique_ptr<Stream> make_write(Loop& loop, uint32_t id, protocol::WriteReque
 std::unique_ptr<Stream> make_list(Loop& loop, uint32_t id, protocol::ListRequest&& request);
 std::unique_ptr<Stream> make_glob(Loop& loop, uint32_t id, protocol::GlobRequest&& request);
 std::unique_ptr<Stream> make_remove(Loop& loop, uint32_t id, protocol::RemoveRequest&& request);
+std::unique_ptr<Stream> make_watch(Loop& loop, uint32_t id, protocol::WatchRequest&& request);
+std::unique_ptr<Stream> make_pack(Loop& loop, uint32_t id, protocol::PackRequest&& request);
+std::unique_ptr<Stream> make_unpack(Loop& loop, uint32_t id, protocol::UnpackRequest&& request);
+std::unique_ptr<Stream> make_dial(Loop& loop, uint32_t id, protocol::DialRequest&& request);
+std::unique_ptr<Stream> make_listening(Loop& loop, uint32_t id, protocol::ListeningRequest&& request);
 
 }  // namespace svm::agent

@@ -61,6 +61,7 @@ protocol::Result path_failure(int error, std::string_view verb, std::string_view
     case kProcessFile: return failure(Code::forbidden, 0, verb, path, "files of processes are not served");
     case kBadLeaf: return failure(Code::invalid, 0, verb, path, "the path must end in a name");
     case kSpecialParent: return failure(Code::forbidden, 0, verb, path, "nothing is written below proc or sys");
+    case kNotSocket: return failure(Code::invalid, 0, verb, path, "not a socket");
     case -EAGAIN: return failure(Code::conflict, EAGAIN, verb, path, "the path kept changing");
     case -ELOOP: return failure(Code::invalid, ELOOP, verb, path, "too many symbolic links, or one of the kernel's own");
     case -EXDEV: return failure(Code::invalid, EXDEV, verb, path, "not on the same file system");
@@ -190,9 +191,10 @@ bool Root::is_root(const struct stat& info) const noexcept {
   return ::fstat(root_.get(), &root) < 0 || same_file(root, info);
 }
 
-int open_child(int directory, const std::string& name, Fd& out) noexcept {
-  return open_below(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
-                  RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV, out);
+int open_child(int directory, const std::string& name, Fd& out) noexcept { return open_inside(directory, name, O_RDONLY | O_DIRECTORY, out); }
+
+int open_inside(int directory, const std::string& name, int flags, Fd& out) noexcept {
+  return open_below(directory, name.c_str(), flags | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV, out);
 }
 
 bool is_special_fs(int fd) noexcept {

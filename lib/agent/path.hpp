@@ -20,6 +20,7 @@ inline constexpr int kNotContent = -10001;   // a FIFO, socket or device
 inline constexpr int kProcessFile = -10002;  // below /proc/PID: what it shows depends on who asks, and the agent would be asking
 inline constexpr int kBadLeaf = -10003;      // the path ends in "." or "..", or is "/"
 inline constexpr int kSpecialParent = -10004;  // nothing is created in /proc or /sys
+inline constexpr int kNotSocket = -10005;    // the path is of another kind of file
 
 /// The Result for what a function of this file returned.
 protocol::Result path_failure(int error, std::string_view verb, std::string_view path);
@@ -52,8 +53,10 @@ class Root {
   std::string workdir_;
 };
 
-/// Opens one component of `directory` as a directory of the same mount, never through a link.
+/// Opens what is below `directory` as a directory of the same mount, never through a link.
 int open_child(int directory, const std::string& name, Fd& out) noexcept;
+/// The same for any file: `name` may be several components, none of which may be a link. A FIFO or device is for the caller to avoid.
+int open_inside(int directory, const std::string& name, int flags, Fd& out) noexcept;
 /// Whether the descriptor is on procfs or sysfs.
 bool is_special_fs(int fd) noexcept;
 protocol::FileInfo file_info(const struct stat& info) noexcept;

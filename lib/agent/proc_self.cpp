@@ -12,16 +12,20 @@
 
 namespace svm::agent {
 
-int chmod_through_proc(int fd, mode_t mode) noexcept {
+bool have_proc() noexcept {
   const Fd proc(::open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct statfs fs;
-  if (!proc || ::fstatfs(proc.get(), &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC) {
+  return proc && ::fstatfs(proc.get(), &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+FdPath::FdPath(int fd) noexcept { ::snprintf(text_, sizeof text_, "/proc/self/fd/%d", fd); }
+
+int chmod_through_proc(int fd, mode_t mode) noexcept {
+  if (!have_proc()) {
     errno = ENOSYS;
     return -1;
   }
-  char path[32];
-  ::snprintf(path, sizeof path, "self/fd/%d", fd);
-  return ::fchmodat(proc.get(), path, mode, 0);
+  return ::fchmodat(AT_FDCWD, FdPath(fd).c_str(), mode, 0);
 }
 
 }  // namespace svm::agent

@@ -1,11 +1,24 @@
-// The one use of /proc by the file operations, for kernels before 6.6.
+// System calls that take a path, for what is known by a descriptor. A path that was resolved once is not resolved again: the link that
+// is followed is the kernel's own.
 #pragma once
 #include <sys/types.h>
 
 namespace svm::agent {
 
-/// Changes the mode of what an O_PATH descriptor refers to, through /proc/self/fd, after making sure that /proc is procfs.
-/// 0, or -1 with errno.
+/// Whether /proc is procfs. A mount: nothing inside the sandbox can put another directory in its place.
+bool have_proc() noexcept;
+
+/// "/proc/self/fd/N", which leads to what `fd` refers to. Only where have_proc().
+class FdPath {
+ public:
+  explicit FdPath(int fd) noexcept;
+  const char* c_str() const noexcept { return text_; }
+
+ private:
+  char text_[32];
+};
+
+/// Changes the mode of what an O_PATH descriptor refers to, for kernels before 6.6. 0, or -1 with errno.
 int chmod_through_proc(int fd, mode_t mode) noexcept;
 
 }  // namespace svm::agent

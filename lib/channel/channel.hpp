@@ -28,8 +28,9 @@ class Stream {
  public:
   virtual ~Stream() = default;  // dropping the last reference cancels what is still running
 
-  enum class Next { piece, end, again };
+  enum class Next { piece, end, again, half };
   /// Waits up to timeout_ms (0: not at all, -1: for ever) for the next piece. end: the Result is there, see result().
+  /// half: the other side sends no more, but still takes bytes, and the Result is to come (Op::dial alone); at every call until it has.
   /// A lost connection also ends the stream, with a Result of Code::closed (or what the channel failed with).
   virtual Next next(int64_t timeout_ms, Piece& out) = 0;
   /// Valid after Next::end (nullptr before).

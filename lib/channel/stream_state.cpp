@@ -60,8 +60,14 @@ void StreamState::store(protocol::DataKind kind, std::string data) {
 }
 
 bool StreamState::agent_end() {
-  const Lock lock(mutex_);
-  return !std::exchange(agent_ended_, true);
+  {
+    const Lock lock(mutex_);
+    if (std::exchange(agent_ended_, true)) return false;
+    if (!half_closed()) return true;
+  }
+  can_read_.notify_one();
+  notify_();
+  return true;
 }
 
 bool StreamState::grant(uint32_t credit) {
@@ -101,7 +107,8 @@ void StreamState::room() {
 Stream::Next StreamState::take(int64_t timeout_ms, Piece& out, uint32_t& credit) {
   credit = 0;
   Lock lock(mutex_);
-  if (!wait(lock, can_read_, timeout_ms, [&] { return !pieces_.empty() || result_ != nullptr; })) return Stream::Next::again;
+  if (!wait(lock, can_read_, timeout_ms, [&] { return !pieces_.empty() || result_ != nullptr || half_closed(); })) return Stream::Next::again;
+  if (pieces_.empty() && !result_) return Stream::Next::half;
   if (pieces_.empty()) {
     end_seen_.store(true, std::memory_order_release);
     return Stream::Next::end;
@@ -155,7 +162,7 @@ bool StreamState::ended() const {
 
 bool StreamState::readable() const {
   const Lock lock(mutex_);
-  return !pieces_.empty() || result_;
+  return !pieces_.empty() || result_ || half_closed();
 }
 
 bool StreamState::writable(const std::atomic<bool>& has_room) const {

@@ -49,6 +49,8 @@ class StreamState {
  private:
   using Lock = std::unique_lock<std::mutex>;
   void store(protocol::DataKind kind, std::string data);
+  /// Only a connection has two ways that end by themselves; elsewhere the Result is the end. mutex_ is held.
+  bool half_closed() const noexcept { return agent_ended_ && op_ == protocol::Op::dial; }
   template <class P>
   bool wait(Lock& lock, std::condition_variable& on, int64_t timeout_ms, P ready);
 

@@ -77,10 +77,14 @@ Code code_from_errno(int error) noexcept {
     case E2BIG:
     case ENOEXEC: return Code::invalid;
     case ENOSYS:
+    case EPROTOTYPE:
     case EOPNOTSUPP: return Code::unsupported;
     case ETIMEDOUT: return Code::timeout;
     case ECANCELED: return Code::cancelled;
-    case EIO: return Code::io;
+    case ECONNREFUSED: return Code::unavailable;
+    case EIO:
+    case EPIPE:
+    case ECONNRESET: return Code::io;
     default: return Code::internal;
   }
 }

@@ -12,7 +12,8 @@ AuditedStream::~AuditedStream() {
   stream_.reset();  // cancels what still runs, before the log says so
   if (recorded_) return;
   try {
-    outcome_.outcome = code_name(Code::cancelled);
+    // Whoever has read all that the other side sends, and goes, has cut nothing short.
+    outcome_.outcome = code_name(half_ ? Code::ok : Code::cancelled);
     outcome_.detail = exec_detail(exec_id_, "");
     log_.append(std::move(outcome_));
   } catch (const std::exception&) {
@@ -23,6 +24,7 @@ AuditedStream::~AuditedStream() {
 
 channel::Stream::Next AuditedStream::next(int64_t timeout_ms, channel::Piece& out) {
   const Next next = stream_->next(timeout_ms, out);
+  if (next == Next::half) half_ = true;
   if (next == Next::end && !recorded_) record();
   return next;
 }

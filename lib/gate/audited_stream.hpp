@@ -9,7 +9,7 @@
 namespace svm::gate {
 
 /// Passes everything on. Writes `outcome` (completed with code and summary) once: when the end is read, or as CANCELLED when the last
-/// reference goes before that. The log must outlive the stream.
+/// reference goes before that (OK if the other side had ended its half). The log must outlive the stream.
 class AuditedStream final : public channel::Stream {
  public:
   /// `exec_id`: empty for a stream that is no command's.
@@ -36,7 +36,7 @@ class AuditedStream final : public channel::Stream {
   audit::Log& log_;
   model::AuditRow outcome_;
   const std::string exec_id_;
-  bool recorded_ = false;
+  bool recorded_ = false, half_ = false;
 };
 
 }  // namespace svm::gate

@@ -1,6 +1,9 @@
 #include "core/error.hpp"
 #include "gate/handlers.hpp"
 #include "gate/observed.hpp"
+#include "gate/tar_get_stream.hpp"
+#include "gate/tar_put_stream.hpp"
+#include "gate/watch_stream.hpp"
 #include "model/limits.hpp"
 
 namespace svm::gate {
@@ -158,6 +161,27 @@ Message Handler<ops::FileRemove>::resolve(Act&, model::FileRemoveRequest& reques
 model::Status Handler<ops::FileRemove>::run(Act& act, model::FileRemoveRequest& request, Message& plan) {
   ask(act, request, plan);
   return {"deleted"};
+}
+
+Message Handler<ops::FileWatch>::resolve(Act&, model::FileWatchRequest& request) {
+  return message(protocol::Op::watch, protocol::WatchRequest{request.path, request.recursive, request.user});
+}
+std::shared_ptr<channel::Stream> Handler<ops::FileWatch>::run(Act& act, model::FileWatchRequest& request, Message& plan) {
+  return std::make_shared<WatchStream>(open(act, request, plan));
+}
+
+Message Handler<ops::FileTarGet>::resolve(Act&, model::FileTarGetRequest& request) {
+  return message(protocol::Op::pack, protocol::PackRequest{request.path, request.user});
+}
+std::shared_ptr<channel::Stream> Handler<ops::FileTarGet>::run(Act& act, model::FileTarGetRequest& request, Message& plan) {
+  return std::make_shared<TarGetStream>(open(act, request, plan));
+}
+
+Message Handler<ops::FileTarPut>::resolve(Act&, model::FileTarPutRequest& request) {
+  return message(protocol::Op::unpack, protocol::UnpackRequest{request.path, request.user});
+}
+std::shared_ptr<channel::Stream> Handler<ops::FileTarPut>::run(Act& act, model::FileTarPutRequest& request, Message& plan) {
+  return make_tar_put_stream(open(act, request, plan));
 }
 
 }  // namespace svm::gate

@@ -79,6 +79,12 @@ SVM_RUN(FileMove)
 SVM_RUN(FileChmod)
 SVM_RUN(FileMkdir)
 SVM_RUN(FileRemove)
+SVM_START(FileWatch)
+SVM_START(FileTarGet)
+SVM_START(FileTarPut)
+SVM_START(PortDial)
+SVM_RUN(PortWait)
+SVM_RUN(PortList)
 SVM_START(EventFollow)
 
 }  // namespace svm::gate

@@ -64,6 +64,12 @@ SVM_HANDLER(FileMove, Message)
 SVM_HANDLER(FileChmod, Message)
 SVM_HANDLER(FileMkdir, Message)
 SVM_HANDLER(FileRemove, Message)
+SVM_HANDLER(FileWatch, Message)
+SVM_HANDLER(FileTarGet, Message)
+SVM_HANDLER(FileTarPut, Message)
+SVM_HANDLER(PortDial, Message)
+SVM_HANDLER(PortWait, Message)
+SVM_HANDLER(PortList, Message)
 SVM_HANDLER(EventFollow, NoPlan)
 #undef SVM_HANDLER
 

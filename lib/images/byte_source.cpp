@@ -4,8 +4,10 @@
 #include <archive.h>
 
 #include <cerrno>
+#include <exception>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "core/error.hpp"
 
@@ -22,6 +24,11 @@ class Decompressor final : public ByteSource {
   }
   explicit Decompressor(std::string_view bytes) : Decompressor() {
     start(::archive_read_open_memory(archive_.get(), bytes.data(), bytes.size()));
+  }
+
+  explicit Decompressor(std::function<std::string_view()> pull) : Decompressor() {
+    pull_ = std::move(pull);
+    start(::archive_read_open(archive_.get(), this, nullptr, &Decompressor::read, nullptr));
   }
 
   std::string_view next() override {
@@ -59,6 +66,19 @@ class Decompressor final : public ByteSource {
       if (add(archive_.get()) != ARCHIVE_OK) throw Error(Code::unsupported, "archive: libarchive lacks a filter");
   }
 
+  /// No exception may pass through libarchive: it comes out of fail().
+  static la_ssize_t read(archive*, void* self, const void** data) noexcept {
+    auto& source = *static_cast<Decompressor*>(self);
+    try {
+      const std::string_view piece = source.pull_();
+      *data = piece.data();
+      return static_cast<la_ssize_t>(piece.size());
+    } catch (...) {
+      source.thrown_ = std::current_exception();
+      return ARCHIVE_FATAL;
+    }
+  }
+
   void start(int status) {
     if (status != ARCHIVE_OK) fail();
     archive_entry* entry = nullptr;
@@ -70,6 +90,7 @@ class Decompressor final : public ByteSource {
   }
 
   [[noreturn]] void fail() {
+    if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     const int error = ::archive_errno(archive_.get());
     const char* text = ::archive_error_string(archive_.get());
     // libarchive's own numbers (damage, programmer) are outside of errno's; EILSEQ and EINVAL it takes for damage.
@@ -78,6 +99,8 @@ class Decompressor final : public ByteSource {
   }
 
   Fd file_;
+  std::function<std::string_view()> pull_;
+  std::exception_ptr thrown_;
   std::unique_ptr<archive, Free> archive_;
   bool ended_ = false;
 };
@@ -85,6 +108,7 @@ class Decompressor final : public ByteSource {
 }  // namespace
 
 std::unique_ptr<ByteSource> open_source(Fd file) { return std::make_unique<Decompressor>(std::move(file)); }
+std::unique_ptr<ByteSource> open_source(std::function<std::string_view()> pull) { return std::make_unique<Decompressor>(std::move(pull)); }
 std::unique_ptr<ByteSource> open_source(std::string_view bytes) { return std::make_unique<Decompressor>(bytes); }
 
 }  // namespace svm::images

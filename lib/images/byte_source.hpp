@@ -1,6 +1,7 @@
 // Bytes of a file that may be compressed.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -22,6 +23,8 @@ class ByteSource {
 /// asks for (zstd: a window of 128 MiB). gzip's checksum is not compared: libarchive passes
 /// over it.
 std::unique_ptr<ByteSource> open_source(Fd file);
+/// The same over what `pull` gives, piece by piece, each valid until the next call; empty: the end. Its exceptions come out of next().
+std::unique_ptr<ByteSource> open_source(std::function<std::string_view()> pull);
 /// The same over bytes that outlive the source.
 std::unique_ptr<ByteSource> open_source(std::string_view bytes);
 

@@ -148,7 +148,7 @@ bool TarReader::accept(TarHeader& header, TarEntry& out) {
     path_bytes_ += header.target.size();
   }
   if (path_bytes_ > limits_.path_bytes) exceed("path_bytes", "the names are too long together");
-  if (header.kind == TarKind::special || is_kernel_path(out.path)) return false;
+  if (header.kind == TarKind::special || (!limits_.kernel_paths && is_kernel_path(out.path))) return false;
   if (out.path.empty()) {
     if (header.kind == TarKind::directory) return false;
     refuse("'" + name + "': the root is a directory");

@@ -30,6 +30,7 @@ struct TarLimits {
   uint64_t path_bytes = 256ull << 20;  // of all names and targets together
   uint64_t ratio = 200;                // decompressed bytes for each one read, beyond ratio_free; not 0
   uint64_t ratio_free = 64ull << 20;
+  bool kernel_paths = false;           // entries below proc, sys and dev are read: the archive is no root file system
 };
 
 /// Owners, times and extended attributes are read over. Entries below proc, sys and dev, devices, FIFOs and the root itself are skipped.

@@ -317,6 +317,63 @@ constexpr Field kFileRemoveFields[] = {
     user_field<&FileRemoveRequest::user>(),
 };
 
+constexpr Field kFileWatchFields[] = {
+    id_field<&FileWatchRequest::id>(),
+    path_field<&FileWatchRequest::path>("path", "Absolute path of a directory or file."),
+    field<K::flag, &FileWatchRequest::recursive>("recursive", "With all directories below it."),
+    user_field<&FileWatchRequest::user>(),
+};
+
+constexpr Field kFileTarGetFields[] = {
+    id_field<&FileTarGetRequest::id>(),
+    path_field<&FileTarGetRequest::path>("path", "Absolute path of a directory, whose content is sent, or of one file."),
+    user_field<&FileTarGetRequest::user>(),
+};
+
+constexpr Field kFileTarPutFields[] = {
+    id_field<&FileTarPutRequest::id>(),
+    path_field<&FileTarPutRequest::path>("path", "Absolute path of the directory to unpack into; it is made where it is missing."),
+    user_field<&FileTarPutRequest::user>(),
+};
+
+template <auto Member>
+consteval Field port_field() {
+  return field<K::integer, Member>("port", "A TCP port of the loopback device; or give path.").range(0, kMaxPort);
+}
+template <auto Member>
+consteval Field socket_field() {
+  return field<K::bytes, Member>("path", "Absolute path of a unix socket; or give port.").size(0, kMaxPathBytes).as(Format::absolute);
+}
+void check_port(uint32_t port, const std::string& path) {
+  if (port != 0 && !path.empty()) refuse_field("path", "cannot be together with port");
+  if (port == 0 && path.empty()) refuse_field("port", "is needed, or path");
+}
+
+constexpr Field kPortDialFields[] = {
+    id_field<&PortDialRequest::id>(),
+    port_field<&PortDialRequest::port>(),
+    socket_field<&PortDialRequest::path>(),
+    user_field<&PortDialRequest::user>(),
+};
+void check_port_dial(const void* object) {
+  const auto& dial = *static_cast<const PortDialRequest*>(object);
+  check_port(dial.port, dial.path);
+}
+
+constexpr Field kPortWaitFields[] = {
+    id_field<&PortWaitRequest::id>(),
+    port_field<&PortWaitRequest::port>(),
+    socket_field<&PortWaitRequest::path>(),
+    field<K::duration_ms, &PortWaitRequest::timeout_ms>("timeout", "How long to wait.").range(1, kMaxPortWaitMs).or_zero("\"30s\""),
+    user_field<&PortWaitRequest::user>(),
+};
+void check_port_wait(const void* object) {
+  const auto& wait = *static_cast<const PortWaitRequest*>(object);
+  check_port(wait.port, wait.path);
+}
+
+constexpr Field kPortListFields[] = {id_field<&PortListRequest::id>()};
+
 // ---- answers
 
 constexpr auto kRecord = &SandboxInfo::record;
@@ -408,6 +465,19 @@ constexpr Field kFileListAnswerFields[] = {field<K::objects, &FileList::items>("
 // A path that is not UTF-8 is the object {"path_b64": ...} in the place of its string.
 constexpr Field kPathListFields[] = {field<K::list, &PathList::paths>("", "Absolute paths.").items(kMaxEntries).as(Format::blob).written()};
 
+constexpr Field kFileEventFields[] = {
+    field<K::text, &FileEvent::type>("type", "watching, created, modified, removed, renamed, attributes or overflow.").written(),
+    field<K::bytes, &FileEvent::path>("path", "Absolute path; of a rename, the old one.").as(Format::blob).written(),
+    field<K::bytes, &FileEvent::to>("to", "renamed: the new path.").as(Format::blob),
+    field<K::flag, &FileEvent::is_directory>("is_dir", "Whether it is a directory.").written(),
+};
+constexpr Field kPortFields[] = {
+    field<K::integer, &Port::port>("port", "TCP port.").written(),
+    field<K::text, &Port::address>("address", "What it listens on: \"127.0.0.1\", \"0.0.0.0\", \"::\" ...").written(),
+    field<K::integer, &Port::uid>("uid", "Whose socket it is, as the sandbox counts.").written(),
+};
+constexpr Field kPortListAnswerFields[] = {field<K::objects, &PortList::items>("", "Sockets that listen.").items(kMaxPorts).written()};
+
 template <class T>
 const T kDefaults{};
 
@@ -439,6 +509,12 @@ SVM_FIELDS(FileMoveRequest, kFileMoveFields, false)
 SVM_FIELDS(FileChmodRequest, kFileChmodFields, false)
 SVM_FIELDS(FileMkdirRequest, kFileMkdirFields, false)
 SVM_FIELDS(FileRemoveRequest, kFileRemoveFields, false)
+SVM_FIELDS(FileWatchRequest, kFileWatchFields, false)
+SVM_FIELDS(FileTarGetRequest, kFileTarGetFields, false)
+SVM_FIELDS(FileTarPutRequest, kFileTarPutFields, false)
+SVM_FIELDS(PortDialRequest, kPortDialFields, false, &check_port_dial)
+SVM_FIELDS(PortWaitRequest, kPortWaitFields, false, &check_port_wait)
+SVM_FIELDS(PortListRequest, kPortListFields, false)
 SVM_FIELDS(ExecListRequest, kExecListFields, false)
 SVM_FIELDS(ExecGetRequest, kExecGetFields, false)
 SVM_FIELDS(ExecInfo, kExecInfoFields, false)
@@ -453,5 +529,8 @@ SVM_FIELDS(ExecResponse, kExecResponseFields, false)
 SVM_FIELDS(FileInfo, kFileInfoFields, false)
 SVM_FIELDS(FileList, kFileListAnswerFields, true)
 SVM_FIELDS(PathList, kPathListFields, true)
+SVM_FIELDS(FileEvent, kFileEventFields, false)
+SVM_FIELDS(Port, kPortFields, false)
+SVM_FIELDS(PortList, kPortListAnswerFields, true)
 
 }  // namespace svm::model

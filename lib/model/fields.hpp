@@ -122,21 +122,23 @@ struct Fields {
   void (*check)(const void* object) = nullptr;  // rules between fields; throws Error invalid
 };
 
-/// The list of one struct. Defined for every type of SVM_MODEL_TYPES and for Mount; for no other it does not link.
+/// The list of one struct. Defined for every type of SVM_MODEL_TYPES and for those that are items of one; for no other it does not link.
 template <class T>
 const Fields& fields_of();
 
 #define SVM_MODEL_REQUESTS(X)                                                                                                          \
   X(SpawnRequest) X(SandboxIdRequest) X(DestroyRequest) X(ListRequest) X(ExtendRequest) X(UpdateRequest) X(PruneRequest) X(ExecRequest) X(FileReadRequest) X(FileWriteRequest)            \
   X(FileUploadRequest) X(FileListRequest) X(FileStatRequest) X(FileGlobRequest) X(FileMoveRequest) X(FileChmodRequest)                 \
-  X(FileMkdirRequest) X(FileRemoveRequest) X(EventFollowRequest) X(ExecListRequest) X(ExecGetRequest)
-#define SVM_MODEL_ANSWERS(X) X(SandboxInfo) X(SandboxList) X(Status) X(Pruned) X(ExecResponse) X(FileInfo) X(FileList) X(PathList) X(ExecInfo) X(ExecList) X(SandboxStats)
+  X(FileMkdirRequest) X(FileRemoveRequest) X(FileWatchRequest) X(FileTarGetRequest) \
+  X(FileTarPutRequest) X(PortDialRequest) X(PortWaitRequest) X(PortListRequest) X(EventFollowRequest) X(ExecListRequest) X(ExecGetRequest)
+#define SVM_MODEL_ANSWERS(X) X(SandboxInfo) X(SandboxList) X(Status) X(Pruned) X(ExecResponse) X(FileInfo) X(FileList) X(PathList) X(FileEvent) X(PortList) X(ExecInfo) X(ExecList) X(SandboxStats)
 #define SVM_MODEL_DECLARE(T) \
   template <>                \
   const Fields& fields_of<T>();
 SVM_MODEL_REQUESTS(SVM_MODEL_DECLARE)
 SVM_MODEL_ANSWERS(SVM_MODEL_DECLARE)
 SVM_MODEL_DECLARE(Mount)
+SVM_MODEL_DECLARE(Port)
 #undef SVM_MODEL_DECLARE
 
 using Pairs = std::vector<std::pair<std::string_view, std::string_view>>;  // path and query parameters, percent-decoded

@@ -53,6 +53,11 @@ inline constexpr size_t kMaxContentBytes = 64u << 20; // in one request; larger 
 inline constexpr uint32_t kMaxMode = 07777;
 inline constexpr uint32_t kDefaultEntries = 10'000, kMaxEntries = 100'000;
 
+// Ports.
+inline constexpr uint32_t kMaxPort = 65535;
+inline constexpr size_t kMaxPorts = 4096;             // of one list
+inline constexpr int64_t kDefaultPortWaitMs = 30'000, kMaxPortWaitMs = 60 * 60 * 1000;
+
 // JSON.
 inline constexpr size_t kMaxBodyBytes = 64u << 20;
 inline constexpr unsigned kMaxJsonDepth = 32;

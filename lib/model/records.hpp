@@ -74,6 +74,20 @@ struct FileInfo {
 struct FileList { std::vector<FileInfo> items; };
 struct PathList { std::vector<std::string> paths; };
 
+/// One thing that changed below a watched path.
+struct FileEvent {
+  std::string type;      // watching, created, modified, removed, renamed, attributes, overflow
+  std::string path, to;  // bytes; to: renamed
+  bool is_directory = false;
+};
+
+/// A TCP socket that listens inside.
+struct Port {
+  uint32_t port = 0, uid = 0;
+  std::string address;  // "127.0.0.1", "::"
+};
+struct PortList { std::vector<Port> items; };
+
 /// Who calls. Made by the gate's sessions only.
 struct Identity {
   std::string actor = "local";  // "local", "system", later key ids and subjects

@@ -94,4 +94,12 @@ struct FileChmodRequest { std::string id, path; uint32_t mode = 0; std::string u
 struct FileMkdirRequest { std::string id, path; uint32_t mode = 0755; bool parents = false; std::string user; };
 struct FileRemoveRequest { std::string id, path; bool recursive = false; std::string user; };
 
+struct FileWatchRequest { std::string id, path; bool recursive = false; std::string user; };
+struct FileTarGetRequest { std::string id, path, user; };
+struct FileTarPutRequest { std::string id, path, user; };
+/// A TCP port of the sandbox's loopback device, or a unix socket inside: one of the two.
+struct PortDialRequest { std::string id; uint32_t port = 0; std::string path, user; };
+struct PortWaitRequest { std::string id; uint32_t port = 0; std::string path; int64_t timeout_ms = 0; std::string user; };  // 0: 30 s
+struct PortListRequest { std::string id; };
+
 }  // namespace svm::model

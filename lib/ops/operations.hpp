@@ -63,12 +63,25 @@ SVM_OPERATION(FileMkdir, model::FileMkdirRequest, model::Status, "file.mkdir", S
               "file.mkdir", 5, "Makes a directory, with its parents if asked.");
 SVM_OPERATION(FileRemove, model::FileRemoveRequest, model::Status, "file.remove", Scope::file_write, ObjectRule::sandbox, Effect::write,
               Shape::unary, "file.remove", 5, "Removes a file, or a tree if asked.");
+SVM_OPERATION(FileWatch, model::FileWatchRequest, Streamed, "file.watch", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::stream,
+              "file.watch", 5, "Tells what changes in a directory or below it, as events on a stream.");
+SVM_OPERATION(FileTarGet, model::FileTarGetRequest, Streamed, "file.tar_get", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::stream,
+              "file.tar_get", 20, "Streams a tree as a tar archive.");
+SVM_OPERATION(FileTarPut, model::FileTarPutRequest, Streamed, "file.tar_put", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::stream,
+              "file.tar_put", 20, "Unpacks a tar archive from a stream into a directory.");
+SVM_OPERATION(PortDial, model::PortDialRequest, Streamed, "port.dial", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::stream, "port.dial", 5,
+              "Connects to a TCP port of the loopback device or to a unix socket; bytes travel both ways on a stream.");
+SVM_OPERATION(PortWait, model::PortWaitRequest, model::Status, "port.wait", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::unary, "port.wait", 5,
+              "Answers as soon as something listens on a TCP port or a unix socket.");
+SVM_OPERATION(PortList, model::PortListRequest, model::PortList, "port.list", Scope::sandbox_read, ObjectRule::sandbox, Effect::read, Shape::unary,
+              "port.list", 2, "TCP sockets that listen inside.");
 SVM_OPERATION(EventFollow, model::EventFollowRequest, Streamed, "event.follow", Scope::sandbox_read, ObjectRule::none, Effect::read, Shape::stream,
               "event.follow", 5, "Streams what happened after an event, and what happens from then on.");
 #undef SVM_OPERATION
 
 /// Every operation, in the order they are listed to callers.
 using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, SandboxExtend, SandboxUpdate, SandboxStats, SandboxPrune, ExecRun, ExecStart, ExecList, ExecGet, FileRead, FileWrite, FileUpload,
-                       FileList, FileStat, FileGlob, FileMove, FileChmod, FileMkdir, FileRemove, EventFollow>;
+                       FileList, FileStat, FileGlob, FileMove, FileChmod, FileMkdir, FileRemove, FileWatch, FileTarGet,
+                       FileTarPut, PortDial, PortWait, PortList, EventFollow>;
 
 }  // namespace svm::ops

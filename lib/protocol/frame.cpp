@@ -15,6 +15,9 @@ uint32_t get32(const char* at) noexcept {
 bool is_connection_frame(FrameType type) noexcept {
   return type == FrameType::hello || type == FrameType::ready || type == FrameType::failed;
 }
+bool is_data_kind(uint8_t kind) noexcept {
+  return kind <= static_cast<uint8_t>(DataKind::entry) || kind == static_cast<uint8_t>(DataKind::event);
+}
 }  // namespace
 
 void encode_header(char (&out)[kHeaderBytes], FrameType type, uint32_t stream, uint32_t size, DataKind kind) noexcept {
@@ -42,7 +45,7 @@ bool decode_header(const char (&in)[kHeaderBytes], Frame& out, uint32_t& size) n
   const auto frame_type = static_cast<FrameType>(type);
   if (is_connection_frame(frame_type) != (stream == 0)) return false;
   if (frame_type == FrameType::data) {
-    if (kind > static_cast<uint8_t>(DataKind::entry) || size > kMaxData || size == 0) return false;
+    if (!is_data_kind(kind) || size > kMaxData || size == 0) return false;
   } else if (kind != 0 || size > kMaxPayload) {
     return false;
   }

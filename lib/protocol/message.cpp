@@ -13,6 +13,12 @@ constexpr int32_t kMaxSignal = 64;
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
+bool is_printable(std::string_view text) noexcept {
+  for (const char c : text)
+    if (c < 0x20 || c > 0x7e) return false;
+  return true;
+}
+
 template <class V, class S>
 void user(V& v, S& s) { v.text(s, 0, kMaxUserBytes); }
 
@@ -153,6 +159,68 @@ void fields(V& v, typename V::template Of<LinkRequest>& s) {
 }
 
 template <class V>
+void fields(V& v, typename V::template Of<WatchRequest>& s) {
+  path(v, s.path);
+  v.flag(s.recursive);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<WatchEvent>& s) {
+  v.choice(s.kind, WatchKind::overflow);
+  v.flag(s.is_directory);
+  absolute_path(v, s.path);
+  path(v, s.to);
+  v.require([&] { return s.kind == WatchKind::renamed ? s.to.starts_with('/') : s.to.empty(); });
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<PackRequest>& s) {
+  path(v, s.path);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<UnpackRequest>& s) {
+  path(v, s.path);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<TreeSummary>& s) {
+  v.number(s.entries);
+  v.number(s.bytes);
+  v.number(s.skipped);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<DialRequest>& s) {
+  v.range(s.port, uint32_t{0}, kMaxPort);
+  path(v, s.path);
+  user(v, s.user);
+  v.require([&] { return (s.port == 0) != s.path.empty(); });
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ListeningRequest>& s) {
+  v.range(s.port, uint32_t{0}, kMaxPort);
+  path(v, s.path);
+  v.number(s.wait_ms);
+  user(v, s.user);
+  v.require([&] { return s.port == 0 || s.path.empty(); });
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Listeners>& s) {
+  v.list(s.items, kMaxListeners, 2 * sizeof(uint32_t) + kLeastString, [&](auto& listener) {
+    v.range(listener.port, uint32_t{1}, kMaxPort);
+    v.number(listener.uid);
+    v.text(listener.address, 1, kMaxAddressBytes);
+    v.require([&] { return is_printable(listener.address); });
+  });
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<ExecResult>& s) {
   v.choice(s.reason, ExecReason::cancelled);
   v.range(s.exit_code, 0, kMaxExitCode);
@@ -178,12 +246,6 @@ template <class V>
 void fields(V& v, typename V::template Of<Entry>& s) {
   v.text(s.name, 1, kMaxPathBytes);
   fields(v, s.info);
-}
-
-bool is_printable(std::string_view text) noexcept {
-  for (const char c : text)
-    if (c < 0x20 || c > 0x7e) return false;
-  return true;
 }
 
 /// A code that can end a stream: "nothing yet" and "end of stream" are no outcomes.
@@ -223,6 +285,26 @@ void encode_request(std::string& out, Op op, const T& v) {
   encode_fields(out, v);
 }
 
+/// One of several in a payload: framed by its own length.
+template <class T>
+void encode_item(std::string& out, const T& v) {
+  std::string item;
+  encode_fields(item, v);
+  ByteWriter(out).bytes(item);
+}
+
+template <class T>
+bool decode_items(std::string_view in, std::vector<T>& out) {
+  ByteReader reader(in);
+  while (!reader.done()) {
+    const std::string_view encoded = reader.bytes();
+    T item;
+    if (!reader.ok() || !decode_fields(encoded, item)) return false;
+    out.push_back(std::move(item));
+  }
+  return true;
+}
+
 }  // namespace
 
 void encode(std::string& out, const Hello& v) { encode_fields(out, v); }
@@ -248,6 +330,15 @@ void encode(std::string& out, const MkdirRequest& v) { encode_request(out, Op::m
 void encode(std::string& out, const RemoveRequest& v) { encode_request(out, Op::remove, v); }
 void encode(std::string& out, const SymlinkRequest& v) { encode_request(out, Op::symlink, v); }
 void encode(std::string& out, const LinkRequest& v) { encode_request(out, Op::link, v); }
+void encode(std::string& out, const DialRequest& v) { encode_request(out, Op::dial, v); }
+void encode(std::string& out, const ListeningRequest& v) { encode_request(out, Op::listening, v); }
+void encode(std::string& out, const WatchRequest& v) { encode_request(out, Op::watch, v); }
+void encode(std::string& out, const PackRequest& v) { encode_request(out, Op::pack, v); }
+void encode(std::string& out, const UnpackRequest& v) { encode_request(out, Op::unpack, v); }
+void encode(std::string& out, const TreeSummary& v) { encode_fields(out, v); }
+bool decode(std::string_view in, TreeSummary& v) { return decode_fields(in, v); }
+void encode(std::string& out, const Listeners& v) { encode_fields(out, v); }
+bool decode(std::string_view in, Listeners& v) { return decode_fields(in, v); }
 
 bool decode(std::string_view in, Request& v) {
   ByteReader op(in.substr(0, sizeof(uint16_t)));
@@ -268,26 +359,19 @@ bool decode(std::string_view in, Request& v) {
     case Op::remove: return decode_fields(in, v.remove);
     case Op::symlink: return decode_fields(in, v.symlink);
     case Op::link: return decode_fields(in, v.link);
+    case Op::dial: return decode_fields(in, v.dial);
+    case Op::listening: return decode_fields(in, v.listening);
+    case Op::watch: return decode_fields(in, v.watch);
+    case Op::pack: return decode_fields(in, v.pack);
+    case Op::unpack: return decode_fields(in, v.unpack);
   }
   return false;
 }
 
-void encode(std::string& out, const Entry& v) {
-  std::string entry;
-  encode_fields(entry, v);
-  ByteWriter(out).bytes(entry);
-}
-
-bool decode_entries(std::string_view in, std::vector<Entry>& out) {
-  ByteReader reader(in);
-  while (!reader.done()) {
-    const std::string_view encoded = reader.bytes();
-    Entry entry;
-    if (!reader.ok() || !decode_fields(encoded, entry)) return false;
-    out.push_back(std::move(entry));
-  }
-  return true;
-}
+void encode(std::string& out, const Entry& v) { encode_item(out, v); }
+bool decode_entries(std::string_view in, std::vector<Entry>& out) { return decode_items(in, out); }
+void encode(std::string& out, const WatchEvent& v) { encode_item(out, v); }
+bool decode_watch_events(std::string_view in, std::vector<WatchEvent>& out) { return decode_items(in, out); }
 
 void encode(std::string& out, const Result& v) {
   FieldWriter writer(out);

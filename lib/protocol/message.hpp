@@ -23,6 +23,9 @@ inline constexpr uint32_t kMaxExecBytes = 512 * 1024; // argv, shell and env ("n
 inline constexpr uint32_t kMaxUserBytes = 64;
 inline constexpr uint32_t kMaxGroups = 32;
 inline constexpr uint32_t kMaxExecIdBytes = 64;
+inline constexpr uint32_t kMaxPort = 65535;
+inline constexpr uint32_t kMaxListeners = 4096;       // of one answer
+inline constexpr uint32_t kMaxAddressBytes = 45;      // an IPv6 address in its longest form
 
 enum class Profile : uint8_t { standard = 0, debug = 1, build = 2 };
 
@@ -110,7 +113,7 @@ void encode(std::string& out, const StepFailure& v);
 bool decode(std::string_view in, StepFailure& v);
 
 /// Leads every REQUEST payload.
-enum class Op : uint16_t { exec = 1, read, write, stat, list, glob, move, chmod, mkdir, remove, symlink, link };
+enum class Op : uint16_t { exec = 1, read, write, stat, list, glob, move, chmod, mkdir, remove, symlink, link, watch = 17, dial = 18, pack = 19, listening = 20, unpack = 22 };
 
 /// As whom a file operation runs. Empty: the sandbox's default user. A name of the sandbox's /etc/passwd or a number; "1000:100" adds a group.
 using User = std::string;
@@ -176,6 +179,53 @@ void encode(std::string& out, const SymlinkRequest& v);
 struct LinkRequest { std::string existing, path; bool parents = false; User user; bool operator==(const LinkRequest&) const = default; };
 void encode(std::string& out, const LinkRequest& v);
 
+/// DATA(event) frames of WatchEvent, the first of which says that the watch stands. Result comes when what is watched is no more at its
+/// path, and when a limit is passed.
+struct WatchRequest { std::string path; bool recursive = false; User user; bool operator==(const WatchRequest&) const = default; };
+void encode(std::string& out, const WatchRequest& v);
+enum class WatchKind : uint8_t { watching = 0, created = 1, modified = 2, removed = 3, renamed = 4, attributes = 5, overflow = 6 };
+struct WatchEvent {
+  WatchKind kind{};
+  bool is_directory = false;
+  std::string path;  // absolute
+  std::string to;    // renamed: the new path; otherwise empty
+  bool operator==(const WatchEvent&) const = default;
+};
+/// Several may follow one another in one payload, as entries do.
+void encode(std::string& out, const WatchEvent& v);
+bool decode_watch_events(std::string_view in, std::vector<WatchEvent>& out);
+
+/// The tree below a directory (or one file), as DATA(bytes) in the form of protocol/tree.hpp; Result has a TreeSummary. Devices, FIFOs,
+/// sockets and other file systems are left out and counted.
+struct PackRequest { std::string path; User user; bool operator==(const PackRequest&) const = default; };
+void encode(std::string& out, const PackRequest& v);
+/// The host sends a tree in that form and END; it is made below the directory `path`, which is made where it is missing. Result has a
+/// TreeSummary. What a failed or cancelled one made stays, but for a file that had not come whole.
+struct UnpackRequest { std::string path; User user; bool operator==(const UnpackRequest&) const = default; };
+void encode(std::string& out, const UnpackRequest& v);
+struct TreeSummary { uint64_t entries = 0, bytes = 0, skipped = 0; bool operator==(const TreeSummary&) const = default; };
+void encode(std::string& out, const TreeSummary& v);
+bool decode(std::string_view in, TreeSummary& v);
+
+/// Connects to what listens inside: to a TCP port of the loopback device (127.0.0.1, then ::1), or to the unix socket at `path`. One of
+/// the two. DATA(bytes) goes both ways, END is the end of one of them, and Result comes when both have ended or the connection broke.
+struct DialRequest { uint32_t port = 0; std::string path; User user; bool operator==(const DialRequest&) const = default; };
+void encode(std::string& out, const DialRequest& v);
+/// With a port or a path: Result ok as soon as something listens there, Code::timeout when nothing does within wait_ms. With
+/// neither: Listeners, at once. Not both.
+struct ListeningRequest { uint32_t port = 0; std::string path; uint64_t wait_ms = 0; User user; bool operator==(const ListeningRequest&) const = default; };
+void encode(std::string& out, const ListeningRequest& v);
+struct Listener {
+  uint32_t port = 0;    // 1 to kMaxPort
+  uint32_t uid = 0;     // whose socket it is
+  std::string address;  // "127.0.0.1", "::"
+  bool operator==(const Listener&) const = default;
+};
+/// Body of an answer to ListeningRequest.
+struct Listeners { std::vector<Listener> items; bool operator==(const Listeners&) const = default; };
+void encode(std::string& out, const Listeners& v);
+bool decode(std::string_view in, Listeners& v);
+
 enum class FileType : uint8_t { other = 0, regular = 1, directory = 2, symlink = 3, fifo = 4, socket = 5, character = 6, block = 7 };
 struct FileInfo {
   FileType type{};
@@ -209,6 +259,11 @@ struct Request {
   RemoveRequest remove;
   SymlinkRequest symlink;
   LinkRequest link;
+  WatchRequest watch;
+  DialRequest dial;
+  PackRequest pack;
+  ListeningRequest listening;
+  UnpackRequest unpack;
 };
 /// Only the member that `op` names is filled.
 bool decode(std::string_view in, Request& v);

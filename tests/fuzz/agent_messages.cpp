@@ -21,6 +21,11 @@ std::string encode_request(const Request& v) {
     case Op::remove: encode(out, v.remove); break;
     case Op::symlink: encode(out, v.symlink); break;
     case Op::link: encode(out, v.link); break;
+    case Op::watch: encode(out, v.watch); break;
+    case Op::pack: encode(out, v.pack); break;
+    case Op::unpack: encode(out, v.unpack); break;
+    case Op::dial: encode(out, v.dial); break;
+    case Op::listening: encode(out, v.listening); break;
   }
   return out;
 }

@@ -14,6 +14,14 @@ void check_entries(std::string_view in) {
   SVM_INVARIANT(bytes == in);
 }
 
+void check_events(std::string_view in) {
+  std::vector<WatchEvent> events;
+  if (!decode_watch_events(in, events)) return;
+  std::string bytes;
+  for (const WatchEvent& event : events) encode(bytes, event);
+  SVM_INVARIANT(bytes == in);
+}
+
 /// Names are asked for whatever number came.
 void check_names(const StepFailure& failure) {
   SVM_INVARIANT(step_is_known(static_cast<uint16_t>(failure.step)));
@@ -35,6 +43,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 3: check_round_trip<ExecResult>(in); break;
     case 4: check_round_trip<FileInfo>(in); break;
     case 5: check_entries(in); break;
+    case 100: check_round_trip<Listeners>(in); break;
+    case 101: check_round_trip<TreeSummary>(in); break;
+    case 102: check_events(in); break;
     default: SVM_INVARIANT((enforced_name(data[0]) != nullptr) == (data[0] < kEnforcedBits)); break;
   }
   return 0;

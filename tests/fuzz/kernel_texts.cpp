@@ -2,6 +2,7 @@
 // the rest.
 #include <algorithm>
 
+#include "agent/proc_net.hpp"
 #include "agent/process_tree.hpp"
 #include "harness.hpp"
 #include "isolation/cgroup_files.hpp"
@@ -67,6 +68,15 @@ void process_stat(std::string_view in) {
   SVM_INVARIANT(again && again->pid == stat->pid && again->parent == stat->parent && again->session == stat->session && again->state == stat->state);
 }
 
+void tcp_listeners(std::string_view in, bool v6) {
+  constexpr size_t kMost = 3;
+  std::vector<agent::TcpListener> all, some;
+  SVM_INVARIANT(agent::parse_tcp_listeners(in, v6, in.size(), all));  // no line is shorter than a byte
+  SVM_INVARIANT(agent::parse_tcp_listeners(in, v6, kMost, some) == (all.size() <= kMost));
+  SVM_INVARIANT(some.size() == std::min(all.size(), kMost));
+  for (const agent::TcpListener& listener : all) SVM_INVARIANT(listener.port != 0 && listener.v6 == v6);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -79,5 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   counts(in);
   id_map(in);
   process_stat(in);
+  tcp_listeners(in, false);
+  tcp_listeners(in, true);
   return 0;
 }

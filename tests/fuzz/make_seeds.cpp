@@ -55,7 +55,7 @@ void frames(const Corpus& corpus) {
     return byte(5) + std::string(bytes, sizeof bytes);
   };
   corpus.add("type", header(12, 1, 0, 0));
-  corpus.add("kind", header(6, 1, 4, 4));
+  corpus.add("kind", header(6, 1, 4, 6));
   corpus.add("kind-elsewhere", header(5, 1, 4, 1));
   corpus.add("empty-data", header(6, 1, 0, 0));
   corpus.add("large-data", header(6, 1, kMaxData + 1, 0));
@@ -82,6 +82,11 @@ void agent_messages(const Corpus& corpus) {
   corpus.add_message<RemoveRequest>("remove", request);
   corpus.add_message<SymlinkRequest>("symlink", request);
   corpus.add_message<LinkRequest>("link", request);
+  corpus.add_message<WatchRequest>("watch", request);
+  corpus.add_message<PackRequest>("pack", request);
+  corpus.add_message<UnpackRequest>("unpack", request);
+  corpus.add_message<DialRequest>("dial", request);
+  corpus.add_message<ListeningRequest>("listening", request);
   corpus.add("unknown", request + std::string("\xff\xff", 2));
   corpus.add("no-op", request + "x");
   Hello groups = make<Hello>(1);
@@ -99,6 +104,23 @@ void agent_messages(const Corpus& corpus) {
   corpus.add("exec-equals", request + encoded(equals));
 }
 
+/// The first byte is the size of the pieces it comes in.
+void trees(const Corpus& corpus) {
+  std::string all;
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    TreeEntry entry = make<TreeEntry>(seed);
+    if (entry.size > 0) entry.size = seed;
+    encode(all, entry);
+    all.append(static_cast<size_t>(entry.size), 'c');
+  }
+  for (const int piece : {1, 9, 255}) corpus.add_with_damage("all-" + std::to_string(piece), byte(piece), all);
+  for (const std::string name : {"../up", "/absolute", "a//b", ".", ""}) {
+    TreeEntry entry = make<TreeEntry>(1);
+    entry.path = name;
+    corpus.add("path-" + std::to_string(name.size()), byte(255) + encoded(entry));
+  }
+}
+
 void host_messages(const Corpus& corpus) {
   corpus.add_message<Ready>("ready", byte(0));
   corpus.add_message<StepFailure>("failure", byte(1));
@@ -112,6 +134,9 @@ void host_messages(const Corpus& corpus) {
   corpus.add("result-control", byte(2) + encoded(Result{svm::Code::io, 5, "a\nb", ""}));
   corpus.add("result-code", byte(2) + encoded(Result{static_cast<svm::Code>(7), 0, "", ""}));
   corpus.add("result-again", byte(2) + encoded(Result{svm::Code::again, 0, "", ""}));
+  corpus.add_message<Listeners>("listeners", byte(100));
+  corpus.add_message<TreeSummary>("tree-summary", byte(101));
+  corpus.add_message<WatchEvent>("watch-event", byte(102));
   corpus.add("bit", byte(27));
   corpus.add("no-bit", byte(28));
 }
@@ -147,6 +172,7 @@ int main(int argc, char** argv) {
     frames(Corpus(corpus / "frame"));
     agent_messages(Corpus(corpus / "agent_messages"));
     host_messages(Corpus(corpus / "host_messages"));
+    trees(Corpus(corpus / "tree"));
     launch_messages(Corpus(corpus / "launch_messages"));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -78,6 +78,11 @@ const std::map<std::string, Call> kWithHandle = {
      [](void* h, stacyvm_error** e) { return stacyvm_file_stat(other_type<stacyvm_sandbox>(h), "/x", 0, out_struct<stacyvm_stat>(), e); }},
     {"stacyvm_file_reader",
      [](void* h, stacyvm_error** e) { return stacyvm_file_reader(other_type<stacyvm_sandbox>(h), "/x", 0, 0, &g_stream, e); }},
+    {"stacyvm_file_get", [](void* h, stacyvm_error** e) { return stacyvm_file_get(other_type<stacyvm_sandbox>(h), "/x", 0, 0, &g_op, e); }},
+    {"stacyvm_file_put", [](void* h, stacyvm_error** e) { return stacyvm_file_put(other_type<stacyvm_sandbox>(h), "/x", 0, 0, &g_op, e); }},
+    {"stacyvm_file_watch", [](void* h, stacyvm_error** e) { return stacyvm_file_watch(other_type<stacyvm_sandbox>(h), "/x", 0, &g_stream, e); }},
+    {"stacyvm_port_dial", [](void* h, stacyvm_error** e) { return stacyvm_port_dial(other_type<stacyvm_sandbox>(h), 80, 0, &g_stream, e); }},
+    {"stacyvm_socket_dial", [](void* h, stacyvm_error** e) { return stacyvm_socket_dial(other_type<stacyvm_sandbox>(h), "/x", 0, &g_stream, e); }},
     {"stacyvm_file_writer",
      [](void* h, stacyvm_error** e) { return stacyvm_file_writer(other_type<stacyvm_sandbox>(h), "/x", 0, 0, &g_stream, e); }},
     {"stacyvm_stream_next",
@@ -262,6 +267,21 @@ TEST_CASE("missing outputs and arguments out of range are named") {
   INVALID("flags", stacyvm_file_stat(b.sandbox, "/x", STACYVM_FILE_APPEND, out_struct<stacyvm_stat>(), &e));
   INVALID("out", stacyvm_file_stat(b.sandbox, "/x", 0, nullptr, &e));
   INVALID("out", stacyvm_file_reader(b.sandbox, "/x", 0, 0, nullptr, &e));
+  INVALID("out", stacyvm_file_get(b.sandbox, "/x", 0, 0, nullptr, &e));
+  INVALID("path", stacyvm_file_get(b.sandbox, "", 0, 0, &g_op, &e));
+  INVALID("flags", stacyvm_file_get(b.sandbox, "/x", STACYVM_FILE_EXCLUSIVE, 0, &g_op, &e));
+  INVALID("to_fd", stacyvm_file_get(b.sandbox, "/x", 0, -1, &g_op, &e));
+  INVALID("out", stacyvm_file_put(b.sandbox, "/x", 0, 0, nullptr, &e));
+  INVALID("flags", stacyvm_file_put(b.sandbox, "/x", STACYVM_FILE_TAR | STACYVM_FILE_EXCLUSIVE, 0, &g_op, &e));
+  INVALID("from_fd", stacyvm_file_put(b.sandbox, "/x", 0, -1, &g_op, &e));
+  INVALID("out", stacyvm_file_watch(b.sandbox, "/x", 0, nullptr, &e));
+  INVALID("flags", stacyvm_file_watch(b.sandbox, "/x", STACYVM_FILE_TAR, &g_stream, &e));
+  INVALID("out", stacyvm_port_dial(b.sandbox, 80, 0, nullptr, &e));
+  INVALID("port", stacyvm_port_dial(b.sandbox, 0, 0, &g_stream, &e));
+  INVALID("flags", stacyvm_port_dial(b.sandbox, 80, 1, &g_stream, &e));
+  INVALID("out", stacyvm_socket_dial(b.sandbox, "/x", 0, nullptr, &e));
+  INVALID("path", stacyvm_socket_dial(b.sandbox, nullptr, 0, &g_stream, &e));
+  INVALID("flags", stacyvm_socket_dial(b.sandbox, "/x", 1, &g_stream, &e));
   INVALID("out", stacyvm_file_writer(b.sandbox, "/x", 0, 0, nullptr, &e));
   INVALID("flags", stacyvm_file_writer(b.sandbox, "/x", 0, STACYVM_FILE_APPEND, &g_stream, &e));
   INVALID("timeout_ms", stacyvm_stream_next(st, -2, out_struct<stacyvm_chunk>(), &e));

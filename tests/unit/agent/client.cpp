@@ -270,6 +270,7 @@ bool Client::receive(int timeout_ms) {
         if (frame.kind == DataKind::out) to.out += frame.payload;
         if (frame.kind == DataKind::err) to.err += frame.payload;
         if (frame.kind == DataKind::bytes) to.bytes += frame.payload;
+        if (frame.kind == DataKind::event) REQUIRE(protocol::decode_watch_events(frame.payload, to.events));
         if (frame.kind == DataKind::entry) REQUIRE(protocol::decode_entries(frame.payload, to.entries));
         if (!grant) break;
         std::string payload;
@@ -279,6 +280,7 @@ bool Client::receive(int timeout_ms) {
       }
       case FrameType::started: to.pid = ByteReader(frame.payload).u32(); break;
       case FrameType::window: to.window += ByteReader(frame.payload).u32(); break;
+      case FrameType::end: to.ended = true; break;
       case FrameType::result:
         REQUIRE(protocol::decode(frame.payload, to.result));
         to.done = true;

@@ -18,7 +18,9 @@ namespace svm::agent::test {
 struct Reply {
   std::string out, err, bytes;
   std::vector<protocol::Entry> entries;
+  std::vector<protocol::WatchEvent> events;
   uint32_t pid = 0;
+  bool ended = false;  // END came: no more bytes
   bool done = false;
   protocol::Result result;
   protocol::ExecResult exec() const;   // of result.body

@@ -207,3 +207,43 @@ TEST_CASE("a hook may remove itself, and drop the last reference to its stream")
   REQUIRE(eventually([&] { return calls == 2; }));
   CHECK(eventually([&] { return exec.channel->open_streams() == 0; }));
 }
+
+TEST_CASE("a dialled connection's two ways end by themselves") {
+  Wire wire;
+  std::string payload;
+  encode(payload, protocol::DialRequest{.port = 80});
+  auto stream = wire.channel->request(protocol::Op::dial, payload);
+  const uint32_t id = wire.peer.expect(FrameType::request).stream;
+  Piece piece;
+  CHECK(stream->next(0, piece) == Stream::Next::again);
+  std::atomic<bool> notified = false;
+  stream->set_notify([&] { notified = true; });
+  wire.peer.send(FrameType::end, id);
+  CHECK(stream->next(kLong, piece) == Stream::Next::half);
+  CHECK(notified);
+  CHECK(stream->readable());
+  CHECK(stream->result() == nullptr);
+  CHECK(stream->next(0, piece) == Stream::Next::half);
+  CHECK(stream->write("more", 4, 0) == 4);  // our own way goes on
+  CHECK(wire.peer.expect(FrameType::data).payload == "more");
+  stream->finish();
+  wire.peer.expect(FrameType::end);
+  wire.peer.send_result(id);
+  CHECK(eventually([&] { return stream->next(0, piece) == Stream::Next::end; }));
+  REQUIRE(stream->result());
+  CHECK(stream->result()->code == Code::ok);
+}
+
+TEST_CASE("what was sent before the end of one way is read before it") {
+  Wire wire;
+  std::string payload;
+  encode(payload, protocol::DialRequest{.port = 80});
+  auto stream = wire.channel->request(protocol::Op::dial, payload);
+  const uint32_t id = wire.peer.expect(FrameType::request).stream;
+  wire.peer.send(FrameType::data, id, "last words");
+  wire.peer.send(FrameType::end, id);
+  Piece piece;
+  REQUIRE(stream->next(kLong, piece) == Stream::Next::piece);
+  CHECK(piece.data == "last words");
+  CHECK(stream->next(kLong, piece) == Stream::Next::half);
+}

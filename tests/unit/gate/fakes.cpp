@@ -92,6 +92,7 @@ std::shared_ptr<channel::Stream> FakeSession::request(protocol::Op op, std::stri
   if (made) return made;
   made = std::make_shared<FakeStream>();
   if (op == protocol::Op::exec) made->result_value.body = exec_result(protocol::ExecReason::exited, 0);
+  if (op == protocol::Op::listening) protocol::encode(made->result_value.body, protocol::Listeners{});
   if (op == protocol::Op::stat) {
     protocol::FileInfo info;
     info.type = protocol::FileType::directory;

@@ -178,6 +178,7 @@ template <class O>
 void call_typed(Rig& rig, typename O::Request request) {
   if constexpr (O::row.shape == ops::Shape::stream) {
     auto stream = rig.gate.template start<O>(rig.caller, std::move(request));
+    stream->finish();
     channel::Piece piece;
     while (stream->next(1000, piece) == channel::Stream::Next::piece) {
     }
@@ -189,6 +190,7 @@ template <class O>
 void call_json(Rig& rig, std::string_view body) {
   if constexpr (O::row.shape == ops::Shape::stream) {
     auto stream = rig.gate.call_stream(rig.caller, O::row.name, {}, body);
+    stream->finish();
     channel::Piece piece;
     while (stream->next(1000, piece) == channel::Stream::Next::piece) {
     }

@@ -7,6 +7,7 @@
 
 #include "protocol/launch.hpp"
 #include "protocol/message.hpp"
+#include "protocol/tree.hpp"
 
 namespace svm::protocol::test {
 
@@ -104,6 +105,37 @@ inline void fill(Random& r, MkdirRequest& v) { v = {r.path(), r.number(0, 07777)
 inline void fill(Random& r, RemoveRequest& v) { v = {r.path(), r.flag(), r.text(0, 20)}; }
 inline void fill(Random& r, SymlinkRequest& v) { v = {r.path(), r.path(), r.flag(), r.text(0, 20)}; }
 inline void fill(Random& r, LinkRequest& v) { v = {r.path(), r.path(), r.flag(), r.text(0, 20)}; }
+inline void fill(Random& r, WatchRequest& v) { v = {r.path(), r.flag(), r.text(0, 20)}; }
+inline void fill(Random& r, WatchEvent& v) {
+  v = {r.choice(WatchKind::overflow), r.flag(), r.absolute(), ""};
+  if (v.kind == WatchKind::renamed) v.to = r.absolute();
+}
+inline void fill(Random& r, PackRequest& v) { v = {r.path(), r.text(0, 20)}; }
+inline void fill(Random& r, UnpackRequest& v) { v = {r.path(), r.text(0, 20)}; }
+inline void fill(Random& r, TreeSummary& v) { v = {r.next(), r.next(), r.next()}; }
+inline std::string tree_path(Random& r) {
+  std::string path = r.of("abcxyz019-_\xff\n ", 1, 12);
+  for (uint64_t i = r.between(0, 3); i > 0; --i) path += '/' + r.of("abc.\x80", 3, 9);
+  return path;
+}
+inline void fill(Random& r, TreeEntry& v) {
+  v = {r.choice(TreeType::chmod), tree_path(r), "", r.number(0, 07777), 0, static_cast<int64_t>(r.next()), r.number(), r.number()};
+  if (v.type == TreeType::symlink) v.target = r.text(1, 30);
+  if (v.type == TreeType::hardlink) v.target = tree_path(r);
+  if (v.type == TreeType::file) v.size = r.between(0, kMaxTreeFile);
+}
+inline void fill(Random& r, DialRequest& v) {
+  v = {r.flag() ? r.number(1, kMaxPort) : 0, "", r.text(0, 20)};
+  if (v.port == 0) v.path = r.absolute();
+}
+inline void fill(Random& r, ListeningRequest& v) {
+  v = {r.number(0, kMaxPort), "", r.next(), r.text(0, 20)};
+  if (r.flag()) v.port = 0, v.path = r.path();
+}
+inline void fill(Random& r, Listeners& v) {
+  v.items.resize(r.between(0, 5));
+  for (Listener& listener : v.items) listener = {r.number(1, kMaxPort), r.number(), r.of("0123456789abcdef:.", 1, kMaxAddressBytes)};
+}
 inline void fill(Random& r, ExecResult& v) {
   v = {r.choice(ExecReason::cancelled), r.small(0, 255), r.small(0, 64), r.next(), r.next(), r.next()};
 }
@@ -210,6 +242,11 @@ SVM_SUM_MEMBER(Request, MkdirRequest, op != Op::mkdir, mkdir)
 SVM_SUM_MEMBER(Request, RemoveRequest, op != Op::remove, remove)
 SVM_SUM_MEMBER(Request, SymlinkRequest, op != Op::symlink, symlink)
 SVM_SUM_MEMBER(Request, LinkRequest, op != Op::link, link)
+SVM_SUM_MEMBER(Request, WatchRequest, op != Op::watch, watch)
+SVM_SUM_MEMBER(Request, PackRequest, op != Op::pack, pack)
+SVM_SUM_MEMBER(Request, UnpackRequest, op != Op::unpack, unpack)
+SVM_SUM_MEMBER(Request, DialRequest, op != Op::dial, dial)
+SVM_SUM_MEMBER(Request, ListeningRequest, op != Op::listening, listening)
 SVM_SUM_MEMBER(LaunchMessage, Init, type != LaunchType::init, init)
 SVM_SUM_MEMBER(LaunchMessage, Online, type != LaunchType::online, online)
 SVM_SUM_MEMBER(LaunchMessage, Spawn, type != LaunchType::spawn, spawn)
@@ -217,6 +254,20 @@ SVM_SUM_MEMBER(LaunchMessage, Refused, type != LaunchType::refused, refused)
 SVM_SUM_MEMBER(LaunchMessage, Kill, type != LaunchType::kill, kill)
 SVM_SUM_MEMBER(LaunchMessage, Exited, type != LaunchType::exited, exited)
 #undef SVM_SUM_MEMBER
+
+inline bool decoded(std::string_view in, WatchEvent& out) {
+  std::vector<WatchEvent> events;
+  if (!decode_watch_events(in, events) || events.size() != 1) return false;
+  out = events[0];
+  return true;
+}
+
+/// A header alone: nothing before it is left, and nothing comes after it.
+inline bool decoded(std::string_view in, TreeEntry& out) {
+  TreeParser parser;
+  std::string_view content;
+  return parser.next(in, out, content) == TreeParser::Item::entry && in.empty();
+}
 
 inline bool decoded(std::string_view in, Entry& out) {
   std::vector<Entry> entries;

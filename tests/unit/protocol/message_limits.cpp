@@ -77,6 +77,12 @@ TEST_CASE("paths") {
   check_path(&LinkRequest::existing);
   check_path(&LinkRequest::path);
   check_path(&ExecRequest::cwd);
+  check_path(&WatchRequest::path);
+  check_path(&PackRequest::path);
+  check_path(&UnpackRequest::path);
+  CHECK(accepts<DialRequest>([](auto& v) { v.port = 0, v.path = std::string(kMaxPathBytes, 'p'); }));
+  CHECK_FALSE(accepts<DialRequest>([](auto& v) { v.port = 0, v.path = std::string(kMaxPathBytes + 1, 'p'); }));
+  CHECK_FALSE(accepts<DialRequest>([](auto& v) { v.port = 0, v.path = std::string("\0a", 2); }));
 }
 
 TEST_CASE("users") {
@@ -92,6 +98,11 @@ TEST_CASE("users") {
   check_user<RemoveRequest>();
   check_user<SymlinkRequest>();
   check_user<LinkRequest>();
+  check_user<WatchRequest>();
+  check_user<PackRequest>();
+  check_user<UnpackRequest>();
+  check_user<DialRequest>();
+  check_user<ListeningRequest>();
 }
 
 TEST_CASE("modes and flags") {
@@ -225,5 +236,109 @@ TEST_CASE("result") {
     CAPTURE(code);
     const auto value = static_cast<Code>(code);
     CHECK(with(value, 0, "", "") == (code_is_known(code) && value != Code::again && value != Code::end));
+  }
+}
+
+TEST_CASE("ports") {
+  for (const uint32_t port : {1u, 80u, kMaxPort}) CHECK(accepts<DialRequest>([&](auto& v) { v.port = port, v.path = ""; }));
+  CHECK_FALSE(accepts<DialRequest>([](auto& v) { v.port = kMaxPort + 1, v.path = ""; }));
+  CHECK_FALSE(accepts<DialRequest>([](auto& v) { v.port = 0, v.path = ""; }));
+  CHECK_FALSE(accepts<DialRequest>([](auto& v) { v.port = 1, v.path = "/a"; }));
+  CHECK(accepts<ListeningRequest>([](auto& v) { v.port = 0, v.path = ""; }));
+  CHECK(accepts<ListeningRequest>([](auto& v) { v.port = kMaxPort, v.path = ""; }));
+  CHECK_FALSE(accepts<ListeningRequest>([](auto& v) { v.port = kMaxPort + 1, v.path = ""; }));
+  CHECK_FALSE(accepts<ListeningRequest>([](auto& v) { v.port = 1, v.path = "/a"; }));
+  const Listener one{1, UINT32_MAX, "::"};
+  CHECK(accepts<Listeners>([&](auto& v) { v.items.assign(kMaxListeners, one); }));
+  CHECK_FALSE(accepts<Listeners>([&](auto& v) { v.items.assign(kMaxListeners + 1, one); }));
+  for (const uint32_t port : {0u, kMaxPort + 1}) CHECK_FALSE(accepts<Listeners>([&](auto& v) { v.items = {{port, 0, "::"}}; }));
+  CHECK(accepts<Listeners>([](auto& v) { v.items = {{1, 0, std::string(kMaxAddressBytes, ':')}}; }));
+  for (const std::string& address : {std::string(), std::string(kMaxAddressBytes + 1, ':'), std::string("\n"), std::string("\x80")})
+    CHECK_FALSE(accepts<Listeners>([&](auto& v) { v.items = {{1, 0, address}}; }));
+}
+
+TEST_CASE("watch events") {
+  const auto event = [](WatchKind kind, std::string path, std::string to) { return accepts<WatchEvent>([&](auto& v) { v = {kind, false, path, to}; }); };
+  CHECK(event(WatchKind::created, "/" + std::string(kMaxPathBytes - 1, 'p'), ""));
+  CHECK_FALSE(event(WatchKind::created, "/" + std::string(kMaxPathBytes, 'p'), ""));
+  CHECK_FALSE(event(WatchKind::created, "", ""));
+  CHECK_FALSE(event(WatchKind::created, "a", ""));
+  CHECK_FALSE(event(WatchKind::created, "/a", "/b"));
+  CHECK(event(WatchKind::renamed, "/a", "/" + std::string(kMaxPathBytes - 1, 'p')));
+  CHECK_FALSE(event(WatchKind::renamed, "/a", "/" + std::string(kMaxPathBytes, 'p')));
+  CHECK_FALSE(event(WatchKind::renamed, "/a", ""));
+  CHECK_FALSE(event(WatchKind::renamed, "/a", "b"));
+  CHECK_FALSE(event(static_cast<WatchKind>(7), "/a", ""));
+}
+
+TEST_CASE("paths in a tree") {
+  for (const char* good : {"a", "a/b", "...", "..a/.b", "-", " ", "\n", "\xff"}) CHECK(is_tree_path(good));
+  for (const char* bad : {"", "/", "/a", "a/", "a//b", ".", "..", "a/.", "a/../b", "./a"}) CHECK_FALSE(is_tree_path(bad));
+  CHECK_FALSE(is_tree_path(std::string_view("a\0b", 3)));
+  CHECK(is_tree_path(std::string(kMaxTreeComponent, 'n')));
+  CHECK_FALSE(is_tree_path(std::string(kMaxTreeComponent + 1, 'n')));
+  std::string longest;
+  while (longest.size() < kMaxPathBytes - 1) longest += "a/";
+  longest.back() = 'a';
+  longest += 'b';
+  CHECK(longest.size() == kMaxPathBytes);
+  CHECK(is_tree_path(longest));
+  CHECK_FALSE(is_tree_path(longest + "c"));
+}
+
+TEST_CASE("entries of a tree") {
+  const auto entry = [](TreeType type, std::string target, uint64_t size) {
+    return accepts<TreeEntry>([&](auto& v) { v = {type, "p", target, 0, size, 0, 0, 0}; });
+  };
+  CHECK(entry(TreeType::file, "", kMaxTreeFile));
+  CHECK_FALSE(entry(TreeType::file, "", kMaxTreeFile + 1));
+  CHECK_FALSE(entry(TreeType::file, "t", 0));
+  CHECK_FALSE(entry(TreeType::directory, "", 1));
+  CHECK_FALSE(entry(TreeType::symlink, "", 0));
+  CHECK(entry(TreeType::symlink, std::string(kMaxPathBytes, '/'), 0));
+  CHECK_FALSE(entry(TreeType::symlink, std::string(kMaxPathBytes + 1, '/'), 0));
+  CHECK(entry(TreeType::hardlink, "a/b", 0));
+  CHECK_FALSE(entry(TreeType::hardlink, "../b", 0));
+  CHECK_FALSE(entry(static_cast<TreeType>(5), "", 0));
+  for (const uint32_t size : {0u, kMaxTreeHeader + 1}) {
+    std::string bytes;
+    for (int i = 0; i < 4; ++i) bytes += static_cast<char>(size >> (8 * i) & 0xff);
+    TreeEntry out;
+    TreeParser parser;
+    std::string_view in = bytes, content;
+    CHECK(parser.next(in, out, content) == TreeParser::Item::malformed);
+  }
+}
+
+TEST_CASE("a tree in pieces of any size is the same tree") {
+  std::string bytes;
+  std::vector<TreeEntry> entries;
+  std::string contents;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    TreeEntry entry = make<TreeEntry>(seed);
+    if (entry.size > 0) entry.size = seed * 7;
+    encode(bytes, entry);
+    const std::string content(static_cast<size_t>(entry.size), static_cast<char>('a' + seed % 26));
+    bytes += content;
+    contents += content;
+    entries.push_back(entry);
+  }
+  for (const size_t piece : {size_t{1}, size_t{3}, size_t{64}, bytes.size()}) {
+    TreeParser parser;
+    std::vector<TreeEntry> got;
+    std::string content_got;
+    for (size_t at = 0; at < bytes.size(); at += piece) {
+      std::string_view in = std::string_view(bytes).substr(at, piece), content;
+      for (TreeEntry entry;;) {
+        const auto item = parser.next(in, entry, content);
+        if (item == TreeParser::Item::need_more) break;
+        REQUIRE(item != TreeParser::Item::malformed);
+        if (item == TreeParser::Item::entry) got.push_back(entry);
+        else content_got += content;
+      }
+    }
+    CHECK(parser.complete());
+    CHECK(got == entries);
+    CHECK(content_got == contents);
   }
 }

@@ -7,7 +7,8 @@ using namespace svm::protocol;
 using namespace svm::protocol::test;
 
 TEST_CASE_TEMPLATE("round trip", T, Hello, Ready, StepFailure, ExecRequest, ReadRequest, WriteRequest, StatRequest, ListRequest,
-                   GlobRequest, MoveRequest, ChmodRequest, MkdirRequest, RemoveRequest, SymlinkRequest, LinkRequest, ExecResult,
+                   GlobRequest, MoveRequest, ChmodRequest, MkdirRequest, RemoveRequest, SymlinkRequest, LinkRequest, WatchRequest, WatchEvent, PackRequest,
+                   UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, ExecResult,
                    FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill, Exited) {
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);
@@ -22,7 +23,8 @@ TEST_CASE_TEMPLATE("round trip", T, Hello, Ready, StepFailure, ExecRequest, Read
 
 TEST_CASE_TEMPLATE("every truncation and a trailing byte are refused", T, Hello, Ready, StepFailure, ExecRequest, ReadRequest,
                    WriteRequest, StatRequest, ListRequest, GlobRequest, MoveRequest, ChmodRequest, MkdirRequest, RemoveRequest,
-                   SymlinkRequest, LinkRequest, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill,
+                   SymlinkRequest, LinkRequest, WatchRequest, WatchEvent, PackRequest,
+                   UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill,
                    Exited) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     CAPTURE(seed);
@@ -37,7 +39,8 @@ TEST_CASE_TEMPLATE("every truncation and a trailing byte are refused", T, Hello,
 }
 
 TEST_CASE_TEMPLATE("a flipped bit is refused or decodes to what encodes the same", T, Hello, Ready, StepFailure, ExecRequest,
-                   WriteRequest, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused) {
+                   WriteRequest, WatchRequest, WatchEvent, PackRequest,
+                   UnpackRequest, TreeEntry, DialRequest, ListeningRequest, Listeners, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused) {
   const std::string bytes = encoded(make<T>(7));
   size_t refused = 0;
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {

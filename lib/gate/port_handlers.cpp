@@ -1,0 +1,39 @@
+#include "core/error.hpp"
+#include "gate/handlers.hpp"
+#include "model/limits.hpp"
+
+namespace svm::gate {
+namespace {
+
+static_assert(model::kMaxPort == protocol::kMaxPort);
+static_assert(model::kMaxPorts == protocol::kMaxListeners);
+
+}  // namespace
+
+Message Handler<ops::PortDial>::resolve(Act&, model::PortDialRequest& request) {
+  return message(protocol::Op::dial, protocol::DialRequest{request.port, request.path, request.user});
+}
+std::shared_ptr<channel::Stream> Handler<ops::PortDial>::run(Act& act, model::PortDialRequest& request, Message& plan) {
+  return act.manager.session(request.id)->request(plan.op, std::move(plan.payload));
+}
+
+Message Handler<ops::PortWait>::resolve(Act&, model::PortWaitRequest& request) {
+  if (request.timeout_ms == 0) request.timeout_ms = model::kDefaultPortWaitMs;
+  return message(protocol::Op::listening, protocol::ListeningRequest{request.port, request.path, static_cast<uint64_t>(request.timeout_ms), request.user});
+}
+model::Status Handler<ops::PortWait>::run(Act& act, model::PortWaitRequest& request, Message& plan) {
+  exchange(*act.manager.session(request.id), std::move(plan), {}, false, {0, request.timeout_ms + kTimeoutGraceMs, -1});
+  return {"listening"};
+}
+
+Message Handler<ops::PortList>::resolve(Act&, model::PortListRequest&) { return message(protocol::Op::listening, protocol::ListeningRequest{}); }
+model::PortList Handler<ops::PortList>::run(Act& act, model::PortListRequest& request, Message& plan) {
+  const Answer answer = exchange(*act.manager.session(request.id), std::move(plan), {}, false, {0, -1, kFileIdleMs});
+  protocol::Listeners listeners;
+  if (!protocol::decode(answer.body, listeners)) malformed_answer();
+  model::PortList list;
+  for (protocol::Listener& listener : listeners.items) list.items.push_back({listener.port, listener.uid, std::move(listener.address)});
+  return list;
+}
+
+}  // namespace svm::gate

@@ -11,23 +11,18 @@ using namespace svm::capi;
 
 namespace {
 
-/// A request that outlives the caller's memory.
-struct JsonCall {
-  std::string operation, body;
-  std::vector<std::pair<std::string, std::string>> texts;
+gate::Pairs views(const gate::OwnedCall& call) { return {call.pairs.begin(), call.pairs.end()}; }
 
-  gate::Pairs pairs() const { return {texts.begin(), texts.end()}; }
-};
-
-JsonCall json_call(const char* op, const stacyvm_pair* pairs, uint32_t pair_count, const void* body, uint64_t body_size) {
+gate::OwnedCall json_call(const model::Identity& caller, const char* op, const stacyvm_pair* pairs, uint32_t pair_count, const void* body, uint64_t body_size) {
   constexpr uint32_t kMaxPairs = 1024;
-  JsonCall call;
+  gate::OwnedCall call;
+  call.caller = caller;
   call.operation = required_text(op, "op");
   if (pair_count > kMaxPairs) throw invalid("pair_count", "more than " + std::to_string(kMaxPairs));
   if (pair_count > 0 && !pairs) throw invalid("pairs", "NULL, but pair_count is not zero");
   for (uint32_t i = 0; i < pair_count; ++i) {
     if (!pairs[i].key || !pairs[i].value) throw invalid("pairs[" + std::to_string(i) + "]", "NULL");
-    call.texts.emplace_back(pairs[i].key, pairs[i].value);
+    call.pairs.emplace_back(pairs[i].key, pairs[i].value);
   }
   if (body_size > 0 && !body) throw invalid("body", "NULL, but body_size is not zero");
   if (body_size > model::kMaxBodyBytes)
@@ -37,10 +32,10 @@ JsonCall json_call(const char* op, const stacyvm_pair* pairs, uint32_t pair_coun
 }
 
 /// What the gate's stream is, by the operation that made it. The gate has accepted the request, so decoding it again cannot fail.
-Stream::Shape shape_of(const JsonCall& call) {
+Stream::Shape shape_of(const gate::OwnedCall& call) {
   Stream::Shape shape;
   if (call.operation == ops::ExecStart::row.name) {
-    const auto request = model::decode<model::ExecRequest>(call.pairs(), call.body);
+    const auto request = model::decode<model::ExecRequest>(views(call), call.body);
     shape.kind = STACYVM_STREAM_EXEC;
     shape.takes_bytes = request.use_stdin;
     shape.merged = request.merge;
@@ -67,9 +62,9 @@ int32_t stacyvm_call(stacyvm_session* s, const char* op, const stacyvm_pair* pai
   return guard(err, [&] {
     Session& session = *core_of(s, "s");
     require_output(json_out, "json_out");
-    const JsonCall call = json_call(op, pairs, pair_count, body, body_size);
+    const gate::OwnedCall call = json_call(session.identity(), op, pairs, pair_count, body, body_size);
     const Lease lease = session.enter();
-    const std::string answer = lease.gate().call(session.identity(), call.operation, call.pairs(), call.body);
+    const std::string answer = lease.gate().call(session.identity(), call.operation, views(call), call.body);
     *json_out = static_cast<char*>(copy_out(answer));
     return STACYVM_OK;
   });
@@ -80,10 +75,7 @@ int32_t stacyvm_call_begin(stacyvm_session* s, const char* op, const stacyvm_pai
   return guard(err, [&] {
     const auto& session = core_of(s, "s");
     require_output(out, "out");
-    *out = make_op(session, false,
-                   [call = json_call(op, pairs, pair_count, body, body_size)](gate::Gate& gate, const model::Identity& caller) {
-                     return Op::Outcome{gate.call(caller, call.operation, call.pairs(), call.body), {}};
-                   });
+    *out = make_op(session, json_call(session->identity(), op, pairs, pair_count, body, body_size));
     return STACYVM_OK;
   });
 }
@@ -93,9 +85,9 @@ int32_t stacyvm_call_stream(stacyvm_session* s, const char* op, const stacyvm_pa
   return guard(err, [&] {
     const auto& session = core_of(s, "s");
     require_output(out, "out");
-    const JsonCall call = json_call(op, pairs, pair_count, body, body_size);
+    const gate::OwnedCall call = json_call(session->identity(), op, pairs, pair_count, body, body_size);
     const Lease lease = session->enter();
-    auto below = lease.gate().call_stream(session->identity(), call.operation, call.pairs(), call.body);
+    auto below = lease.gate().call_stream(session->identity(), call.operation, views(call), call.body);
     *out = make_stream(session, std::move(below), shape_of(call));
     return STACYVM_OK;
   });

@@ -112,7 +112,9 @@ void Instance::close() noexcept {
     return;
   }
   lock.unlock();
-  pool_.stop();
+  waiting_.stop();
+  transfers_.stop();
+  quick_.stop();
   release_manager();
 }
 

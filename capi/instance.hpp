@@ -45,7 +45,12 @@ class Instance : public Parent, public std::enable_shared_from_this<Instance> {
   void shutdown(int64_t timeout_ms);
   /// See stacyvm_close.
   void close() noexcept;
-  Pool& pool() noexcept { return pool_; }
+  /// For calls that wait for a sandbox.
+  Pool& waiting() noexcept { return waiting_; }
+  /// For calls that move bytes of the host's own descriptors.
+  Pool& transfers() noexcept { return transfers_; }
+  /// For everything else, so that it never stands behind those.
+  Pool& quick() noexcept { return quick_; }
   void log(LogLevel level, std::string_view text) const noexcept { log_.write(level, text); }
 
  private:
@@ -62,7 +67,9 @@ class Instance : public Parent, public std::enable_shared_from_this<Instance> {
   Log log_;
   std::unique_ptr<manager::Manager> manager_;
   std::unique_ptr<gate::Gate> gate_;
-  Pool pool_;
+  Pool waiting_{waiting_threads()};
+  Pool transfers_{kTransferThreads};
+  Pool quick_{kQuickThreads};
 };
 
 class Session : public Child, public Parent {

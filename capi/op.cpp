@@ -4,14 +4,42 @@
 
 namespace svm::capi {
 
-std::shared_ptr<Op> Op::begin(const std::shared_ptr<Session>& session, bool spawns, Work work, Stop stop) {
-  auto op = std::make_shared<Op>(session, spawns);
-  op->stop_ = std::move(stop);
-  session->adopt(op);
+namespace {
+
+/// The failure that is being handled.
+Error caught() {
   try {
-    session->instance().pool().submit([op, work = std::move(work)] { op->run(work); });
+    throw;
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::bad_alloc&) {
+    return Error(Code::limit, "out of memory");
+  } catch (const std::exception& error) {
+    return Error(Code::internal, error.what());
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<Op> Op::begin(const std::shared_ptr<Session>& session, bool spawns, Work work, Stop stop) {
+  const auto op = std::make_shared<Op>(session, spawns);
+  Pool& pool = stop ? session->instance().transfers() : session->instance().waiting();
+  op->stop_ = std::move(stop);
+  return submit(pool, op, [op, work = std::move(work)] { op->run(work); });
+}
+
+std::shared_ptr<Op> Op::begin(const std::shared_ptr<Session>& session, gate::OwnedCall call) {
+  const auto op = std::make_shared<Op>(session, false);
+  Pool& pool = gate::Gate::holds_thread(call.operation) ? session->instance().waiting() : session->instance().quick();
+  return submit(pool, op, [op, call = std::make_shared<gate::OwnedCall>(std::move(call))] { op->run(std::move(*call)); });
+}
+
+std::shared_ptr<Op> Op::submit(Pool& pool, const std::shared_ptr<Op>& op, Pool::Job job) {
+  op->session_->adopt(op);
+  try {
+    pool.submit(std::move(job));
   } catch (...) {
-    session->forget(*op);
+    op->session_->forget(*op);
     throw;
   }
   return op;
@@ -27,18 +55,65 @@ void Op::run(const Work& work) noexcept {
   try {
     const Lease lease = session_->enter();
     outcome = work(lease.gate(), session_->identity());
-  } catch (const Error& e) {
-    error = e;
-  } catch (const std::bad_alloc&) {
-    error.emplace(Code::limit, "out of memory");
-  } catch (const std::exception& e) {
-    error.emplace(Code::internal, e.what());
+  } catch (...) {
+    error = caught();
   }
   finish(std::move(outcome), std::move(error));
 }
 
+void Op::run(gate::OwnedCall call) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (done_) return;
+  }
+  try {
+    const auto self = shared_from_this();
+    const auto instance = session_->instance_ptr();
+    // The gate is needed until the call has ended, not for as long as somebody remembers it.
+    const auto lease = std::make_shared<std::optional<Lease>>(session_->enter());
+    auto execute = [instance](std::function<void()> job) {
+      try {
+        instance->quick().submit(job);
+      } catch (const Error&) {
+        job();  // no room or no thread: then here
+      }
+    };
+    auto running = (*lease)->gate().begin(std::move(call), execute, [self, lease](std::string json, std::exception_ptr failure) {
+      std::optional<Error> error;
+      try {
+        if (failure) std::rethrow_exception(failure);
+      } catch (...) {
+        error = caught();
+      }
+      self->finish({std::move(json), {}}, std::move(error));
+      lease->reset();
+    });
+    bool stop = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (done_)
+        stop = true;  // it has ended, or was cancelled before there was anything to cancel
+      else
+        running_ = running;
+    }
+    if (stop && running) running->cancel();
+  } catch (...) {
+    finish({}, caught());
+  }
+}
+
+void Op::stop_running() noexcept {
+  std::shared_ptr<gate::Running> running;
+  {
+    const std::lock_guard lock(mutex_);
+    running.swap(running_);
+  }
+  if (running) running->cancel();
+}
+
 void Op::finish(Outcome outcome, std::optional<Error> error) {
   std::string orphan;
+  std::shared_ptr<gate::Running> running;  // released without the lock
   {
     const std::lock_guard lock(mutex_);
     if ((done_ || abandoned_) && outcome.made) orphan = outcome.sandbox;
@@ -48,6 +123,7 @@ void Op::finish(Outcome outcome, std::optional<Error> error) {
       done_ = true;
       wake();
     }
+    running.swap(running_);
   }
   if (!orphan.empty()) destroy_later(std::move(orphan));
 }
@@ -62,7 +138,10 @@ void Op::finish_early(Code code, const char* message) noexcept {
   wake();
 }
 
-void Op::cancel() noexcept { finish_early(Code::cancelled, "the call was cancelled"); }
+void Op::cancel() noexcept {
+  finish_early(Code::cancelled, "the call was cancelled");
+  stop_running();
+}
 
 void Op::abandon() noexcept {
   std::string orphan;
@@ -77,6 +156,7 @@ void Op::abandon() noexcept {
 
 void Op::end() noexcept {
   finish_early(Code::closed, "the session or instance of the call is closed");
+  stop_running();
   abandon();
   const std::lock_guard lock(mutex_);
   error_.emplace(Code::closed, "the session or instance of the call is closed");
@@ -98,7 +178,7 @@ void Op::destroy_later(std::string id) noexcept {
     }
   };
   try {
-    instance->pool().submit(destroy);
+    instance->waiting().submit(destroy);
   } catch (const Error& error) {
     if (error.code() != Code::closed) destroy();  // no thread is to be had: late is better than never
   }
@@ -138,6 +218,13 @@ stacyvm_op* make_op(const std::shared_ptr<Session>& session, bool spawns, Op::Wo
   session->enter();  // a closed session is told here, not on the op
   auto handle = make_handle<stacyvm_op>(std::shared_ptr<Op>());  // before the work begins: nothing may fail after that
   handle->core = Op::begin(session, spawns, std::move(work), std::move(stop));
+  return handle.release();
+}
+
+stacyvm_op* make_op(const std::shared_ptr<Session>& session, gate::OwnedCall call) {
+  session->enter();
+  auto handle = make_handle<stacyvm_op>(std::shared_ptr<Op>());
+  handle->core = Op::begin(session, std::move(call));
   return handle.release();
 }
 

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -14,7 +15,8 @@
 namespace svm::capi {
 
 struct Pool::State {
-  explicit State(std::chrono::milliseconds i) : idle(i) {}
+  State(size_t m, std::chrono::milliseconds i) : most(m), idle(i) {}
+  const size_t most;
   const std::chrono::milliseconds idle;
   std::mutex mutex;
   std::condition_variable work, gone;
@@ -45,7 +47,9 @@ class BlockSignals {
 
 }  // namespace
 
-Pool::Pool(std::chrono::milliseconds idle) : state_(std::make_shared<State>(idle)) {}
+size_t waiting_threads() noexcept { return std::clamp<size_t>(std::thread::hardware_concurrency(), 2, kMaxWaitingThreads); }
+
+Pool::Pool(size_t most, std::chrono::milliseconds idle) : state_(std::make_shared<State>(most, idle)) {}
 Pool::~Pool() { stop(); }
 
 template <class State>
@@ -76,7 +80,7 @@ void Pool::submit(Job job) {
   if (s.jobs.size() >= kMaxQueuedJobs)
     throw Error(Code::limit, "too many calls are waiting for a thread").with("limit", static_cast<long long>(kMaxQueuedJobs));
   s.jobs.push_back(std::move(job));
-  if (s.waiting < s.jobs.size() && s.threads < kMaxThreads) {
+  if (s.waiting < s.jobs.size() && s.threads < s.most) {
     try {
       const BlockSignals block;
       std::thread([state = state_] { work_until_idle(*state); }).detach();

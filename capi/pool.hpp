@@ -7,15 +7,20 @@
 
 namespace svm::capi {
 
-inline constexpr size_t kMaxThreads = 64;
+inline constexpr size_t kQuickThreads = 1;  // of a pool whose jobs wait for nobody
+inline constexpr size_t kMaxWaitingThreads = 16;  // of one whose jobs wait for a sandbox: as many as there are processors, but at least two
+inline constexpr size_t kTransferThreads = 4;  // transfers to and from descriptors at a time; further ones wait
 inline constexpr size_t kMaxQueuedJobs = 10'000;
 inline constexpr std::chrono::milliseconds kThreadIdle{5000};
 
-/// Runs jobs on threads that are started when needed, block every signal, are named "stacyvm-op" and end after `idle` without work.
+/// How many threads calls may use that wait for a sandbox to start or end.
+size_t waiting_threads() noexcept;
+
+/// Runs jobs on at most `most` threads that are started when needed, block every signal, are named "stacyvm-op" and end after `idle` without work.
 /// Thread-safe.
 class Pool {
  public:
-  explicit Pool(std::chrono::milliseconds idle = kThreadIdle);
+  explicit Pool(size_t most, std::chrono::milliseconds idle = kThreadIdle);
   ~Pool();  // as stop()
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;

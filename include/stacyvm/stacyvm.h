@@ -346,7 +346,8 @@ STACYVM_API void stacyvm_session_close(stacyvm_session *s);
  *  HTTP body, at most 64 MiB; NULL and 0 for none). Blocks until it has ended. *json_out: the answer. May answer any code; NOT_FOUND also for an unknown name. */
 STACYVM_API int32_t stacyvm_call(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
                                  uint64_t body_size, char **json_out, stacyvm_error **err);
-/** The same without waiting. Everything that the operation itself may answer arrives on the op. */
+/** The same without waiting. Everything that the operation itself may answer arrives on the op. A call takes no thread while a sandbox
+ *  works at it: any number may be in flight (at most 10,000 of them not begun yet; then LIMIT). */
 STACYVM_API int32_t stacyvm_call_begin(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
                                        uint64_t body_size, stacyvm_op **out, stacyvm_error **err);
 /** Starts a stream-shaped operation ("exec.start", "file.read", "file.upload", "file.watch", "file.tar_get", "file.tar_put", "port.dial",
@@ -369,8 +370,9 @@ STACYVM_API int32_t stacyvm_op_json(stacyvm_op *op, char **json_out, stacyvm_err
 /** A handle for the sandbox that stacyvm_spawn_begin started; from then on the sandbox is the caller's. Does not wait (STACYVM_E_AGAIN); a
  *  failed call's error otherwise. Errors: INVALID the op spawns nothing. */
 STACYVM_API int32_t stacyvm_op_sandbox(stacyvm_op *op, stacyvm_sandbox **out, stacyvm_error **err);
-/** Ends the waiting: an op that has not ended answers STACYVM_E_CANCELLED at once. A call that had not started never does. One that was
- *  running may still have its effect, except for a spawn: the sandbox that it made is destroyed. Any thread. NULL: does nothing. */
+/** Ends the waiting: an op that has not ended answers STACYVM_E_CANCELLED at once. A call that had not started never does. Of one that was
+ *  running the sandbox is asked to stop: a command is killed, a file not yet complete does not appear. Other calls may still have their
+ *  effect, except for a spawn: the sandbox that it made is destroyed. Any thread. NULL: does nothing. */
 STACYVM_API void stacyvm_op_cancel(stacyvm_op *op);
 /** Closes the op; the call goes on to its end. A spawned sandbox that nobody took with stacyvm_op_sandbox is destroyed, but not
  *  one that an earlier call had made (name, idempotency_key). */

@@ -24,8 +24,9 @@ class Notifier {
 
   void operator()() {
     if (!present_.load(std::memory_order_acquire)) return;  // most streams have none
+    std::shared_ptr<std::function<void()>> hook;  // goes last and without the lock: it may own us, and whoever calls set()
     std::unique_lock lock(mutex_);
-    const std::shared_ptr<std::function<void()>> hook = hook_;
+    hook = hook_;
     if (!hook) return;
     ++running_;
     lock.unlock();
@@ -34,6 +35,7 @@ class Notifier {
     current() = outer;
     lock.lock();
     if (--running_ == 0) idle_.notify_all();
+    lock.unlock();
   }
 
  private:

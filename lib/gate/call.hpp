@@ -31,11 +31,58 @@ class Call {
 
   /// Every stage in its order; the last one, audit, also when an earlier one failed.
   AnswerOf<O> pass() {
-    try {
-      for (at_ = 0; at_ < kAudit; ++at_) {
+    if (approve()) attempt([this] { run(); });
+    return conclude();
+  }
+
+  /// In pieces, for a call that does not wait: begin(), then answered() once `done` was called, which begin() may have done already. Where
+  /// begin() answers nullptr there was nothing to begin, and answered() says why.
+  std::shared_ptr<Exchange> begin(Exchange::Done done)
+    requires Asks<O>
+  {
+    std::shared_ptr<Exchange> exchange;
+    if (approve()) attempt([&] {
+      trace_stage(O::row.name, kStages[kRun]);
+      exchange = Exchange::start(*question_goes_out(), std::move(plan_), act_.manager.reactor(), std::move(done));
+    });
+    return exchange;
+  }
+  AnswerOf<O> answered(Answer answer, const std::exception_ptr& failure)
+    requires Asks<O>
+  {
+    if (!failure_) attempt([&] {
+      watched([&] {
+        if (failure) std::rethrow_exception(failure);
+      });
+      answer_.emplace(Handler<O>::answer(act_, request_, std::move(answer)));
+    });
+    return conclude();
+  }
+
+ private:
+  /// The stages before run. False: one of them refused.
+  bool approve() {
+    return attempt([this] {
+      for (at_ = 0; at_ < kRun; ++at_) {
         trace_stage(O::row.name, kStages[at_]);
         (this->*kSteps[at_])();
       }
+    });
+  }
+
+  AnswerOf<O> conclude() {
+    trace_stage(O::row.name, kStages[kAudit]);
+    audit();
+    if (failure_) std::rethrow_exception(failure_);
+    return std::move(*answer_);
+  }
+
+  /// False: it threw, and that is what became of the call.
+  template <class F>
+  bool attempt(F act) {
+    try {
+      act();
+      return true;
     } catch (const Error& error) {
       errno_ = error_number(error);
       fail(error.code(), error.message());
@@ -43,13 +90,9 @@ class Call {
       // Its text may be anything; the log gets the code alone.
       fail(Code::internal, "");
     }
-    trace_stage(O::row.name, kStages[kAudit]);
-    (this->*kSteps[kAudit])();
-    if (failure_) std::rethrow_exception(failure_);
-    return std::move(*answer_);
+    return false;
   }
 
- private:
   void scope() {
     const std::string_view needed = ops::scope_name(O::row.scope);
     for (const std::string& scope : act_.caller.scopes)
@@ -92,7 +135,35 @@ class Call {
     }
   }
 
-  void run() { answer_.emplace(Handler<O>::run(act_, request_, plan_)); }
+  void run() {
+    trace_stage(O::row.name, kStages[kRun]);
+    if constexpr (Asks<O>) {
+      const auto session = question_goes_out();
+      Answer answer;
+      watched([&] { answer = exchange(*session, std::move(plan_)); });
+      answer_.emplace(Handler<O>::answer(act_, request_, std::move(answer)));
+    } else {
+      answer_.emplace(Handler<O>::run(act_, request_, plan_));
+    }
+  }
+
+  std::shared_ptr<providers::Session> question_goes_out()
+    requires Asks<O>
+  {
+    auto session = act_.manager.session(request_.id);
+    if constexpr (AsksWatched<O>) Handler<O>::asked(act_, request_);
+    return session;
+  }
+
+  template <class F>
+  void watched(F act) {
+    try {
+      act();
+    } catch ([[maybe_unused]] const Error& error) {
+      if constexpr (AsksWatched<O>) Handler<O>::failed(act_, error);
+      throw;
+    }
+  }
 
   void audit() {
     if (!failure_ && !acts(O::row)) return;
@@ -131,9 +202,8 @@ class Call {
   }
 
   using Step = void (Call::*)();
-  static constexpr std::array<Step, kStages.size()> kSteps = {&Call::scope, &Call::decode, &Call::object, &Call::resolve, &Call::reserve, &Call::run,
-                                                              &Call::audit};
   static constexpr size_t kRun = 5, kAudit = 6;
+  static constexpr std::array<Step, kRun> kSteps = {&Call::scope, &Call::decode, &Call::object, &Call::resolve, &Call::reserve};
   static_assert(kStages[kRun] == "run" && kStages[kAudit] == "audit" && kAudit + 1 == kStages.size());
 
   void fail(Code code, std::string message) {

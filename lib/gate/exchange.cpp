@@ -1,8 +1,11 @@
 #include "gate/exchange.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
+#include <utility>
 
 #include "core/clock.hpp"
 
@@ -103,15 +106,111 @@ bool feed(Stream& stream, std::string_view& input) {
   }
 }
 
+/// What the Result makes of what was collected.
+Answer conclude(const Stream& stream, Answer&& answer) {
+  const protocol::Result* result = stream.result();
+  if (!result) malformed_answer();
+  if (result->code != Code::ok) throw result_error(*result);
+  answer.body = result->body;
+  return std::move(answer);
+}
+
+Error too_late() { return Error(Code::timeout, "the sandbox did not answer in time"); }
+
+class Collector final : public Exchange, public std::enable_shared_from_this<Collector> {
+ public:
+  Collector(std::shared_ptr<Stream> stream, const Question& question, channel::Reactor& reactor, Done done)
+      : stream_(std::move(stream)), reactor_(reactor), input_(question.input), bounds_(question.bounds), deadline_(bounds_),
+        feeding_(question.closes || !question.input.empty()), done_(std::move(done)) {}
+
+  void begin() {
+    stream_->set_notify([self = shared_from_this()] { self->advance(); });  // removed by finish()
+    advance();
+  }
+
+  void cancel() noexcept override { stream_->cancel(); }
+
+ private:
+  /// Many threads may bring news at once: one of them works, for all.
+  void advance() noexcept {
+    if (news_.fetch_add(1) > 0) return;
+    for (unsigned seen = 1; seen != 0; seen = news_.fetch_sub(seen) - seen) {
+      seen = news_.load();
+      if (done_) work();
+    }
+  }
+
+  void work() noexcept {
+    try {
+      if (collect_all()) return finish(conclude(*stream_, std::move(answer_)), nullptr);
+      if (timer_fired_.exchange(false)) timer_ = 0;
+      const int64_t left = deadline_.left();
+      if (left == 0) throw too_late();
+      if (timer_ == 0 && left > 0) watch_time(left);
+    } catch (...) {
+      const std::exception_ptr failure = std::current_exception();
+      if (!stream_->result()) stream_->cancel();  // the agent must not go on working for nobody
+      finish({}, failure);
+    }
+  }
+
+  /// Moves what can be moved now, both ways. True: the Result is there.
+  bool collect_all() {
+    if (feeding_) {
+      const size_t before = input_.size();
+      feeding_ = feed(*stream_, input_);
+      if (input_.size() != before) deadline_.progress();
+    }
+    for (Piece piece;; piece = Piece{}) {
+      switch (stream_->next(0, piece)) {
+        case Stream::Next::end: return true;
+        case Stream::Next::again: return false;
+        case Stream::Next::piece:
+          deadline_.progress();
+          collect(answer_, std::move(piece), bounds_.most);
+      }
+    }
+  }
+
+  /// Progress moves the deadline and not the timer: it looks again when it fires.
+  void watch_time(int64_t left) {
+    timer_ = reactor_.at(system_clock().monotonic_ms() + left, [self = shared_from_this()] {
+      self->timer_fired_ = true;
+      self->advance();
+    });
+  }
+
+  void finish(Answer answer, std::exception_ptr failure) noexcept {
+    stream_->set_notify({});
+    if (timer_ != 0) reactor_.cancel(timer_);
+    std::exchange(done_, nullptr)(std::move(answer), std::move(failure));
+  }
+
+  const std::shared_ptr<Stream> stream_;
+  channel::Reactor& reactor_;
+  std::string_view input_;
+  const Bounds bounds_;
+  Deadline deadline_;
+  std::atomic<unsigned> news_ = 0;
+  std::atomic<bool> timer_fired_ = false;
+  // Of the thread that works.
+  channel::Reactor::TimerId timer_ = 0;
+  bool feeding_;
+  Answer answer_;
+  Done done_;
+};
+
 }  // namespace
 
-Answer exchange(providers::Session& session, Message message, std::string_view input, bool closes, const Bounds& bounds) {
-  const std::shared_ptr<Stream> stream = session.request(message.op, std::move(message.payload));
+Answer exchange(providers::Session& session, Question question) {
+  const std::shared_ptr<Stream> stream = session.request(question.message.op, std::move(question.message.payload));
   CancelGuard guard{*stream};
+  const Bounds& bounds = question.bounds;
+  std::string_view input = question.input;
   Deadline deadline(bounds);
   Answer answer;
   Piece piece;
-  bool feeding = closes || !input.empty();
+  bool feeding = question.closes || !input.empty();
   std::optional<Waiter> waiter;
   if (feeding) waiter.emplace(*stream);
   for (;;) {
@@ -131,17 +230,19 @@ Answer exchange(providers::Session& session, Message message, std::string_view i
       continue;
     }
     const int64_t left = deadline.left();
-    if (left == 0) throw Error(Code::timeout, "the sandbox did not answer in time");
+    if (left == 0) throw too_late();
     if (feeding) waiter->wait(left);
   }
   guard.done = true;
-  const protocol::Result* result = stream->result();
-  if (!result) malformed_answer();
-  if (result->code != Code::ok) throw result_error(*result);
-  answer.body = result->body;
-  return answer;
+  return conclude(*stream, std::move(answer));
 }
 
+std::shared_ptr<Exchange> Exchange::start(providers::Session& session, Question question, channel::Reactor& reactor, Done done) {
+  auto stream = session.request(question.message.op, std::move(question.message.payload));
+  auto collector = std::make_shared<Collector>(std::move(stream), question, reactor, std::move(done));
+  collector->begin();
+  return collector;
+}
 Error result_error(const protocol::Result& result) {
   // again and end are no errors: an agent that says so broke its protocol.
   const bool failure = code_is_known(static_cast<int32_t>(result.code)) && result.code != Code::again && result.code != Code::end;

@@ -1,10 +1,14 @@
-// One request to an agent and everything that comes back, for operations that answer with a whole.
+// One question to an agent and everything that comes back, for operations that answer with a whole.
 #pragma once
 #include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "channel/channel.hpp"
+#include "channel/reactor.hpp"
 #include "core/error.hpp"
 #include "protocol/message.hpp"
 #include "providers/provider.hpp"
@@ -34,14 +38,34 @@ struct Bounds {
   int64_t idle_ms = -1;
 };
 
+/// All that an operation has to ask the agent.
+struct Question {
+  Message message;
+  std::string_view input;  // sent after it, then its end; lives as long as the request
+  bool closes = false;     // the end is sent also where there is no input
+  Bounds bounds;
+};
+
 struct Answer {
   std::string out, err, entries;
   std::string body;  // of the Result
 };
 
-/// Sends the message and `input` (then its end, where there is any or `closes`), and collects until the Result. Throws the Error that a failed Result
-/// stands for; Error timeout, after cancelling, beyond the bounds' times.
-Answer exchange(providers::Session& session, Message message, std::string_view input, bool closes, const Bounds& bounds);
+/// Asks, and collects until the Result. Throws the Error that a failed Result stands for; Error timeout, after cancelling, beyond the
+/// bounds' times.
+Answer exchange(providers::Session& session, Question question);
+
+/// The same without a thread that waits: what comes is collected on the thread that brings it.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  /// Has the answer, or what exchange() would have thrown. Must not throw or block.
+  using Done = std::function<void(Answer answer, std::exception_ptr failure)>;
+  /// Throws where the question cannot even be sent. `done` runs once, on any thread, perhaps before this returns.
+  static std::shared_ptr<Exchange> start(providers::Session& session, Question question, channel::Reactor& reactor, Done done);
+  /// Asks the agent to stop; the answer then says so. Any thread.
+  virtual void cancel() noexcept = 0;
+};
 
 /// The Error that a Result other than ok stands for.
 Error result_error(const protocol::Result& result);

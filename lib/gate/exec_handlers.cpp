@@ -66,31 +66,28 @@ std::string exec_detail(std::string_view exec_id, std::string detail) {
 
 std::string exec_summary(std::string_view reason, int32_t exit_code) { return std::string(reason) + ' ' + std::to_string(exit_code); }
 
-Message Handler<ops::ExecRun>::resolve(Act& act, model::ExecRequest& request) {
+Question Handler<ops::ExecRun>::resolve(Act& act, model::ExecRequest& request) {
   fill_timeout(act, request);
   if (request.use_stdin) model::refuse_field("use_stdin", "is for exec.start; give stdin here");
   if (request.output_limit == 0) request.output_limit = model::kDefaultUnaryOutput;
   if (request.output_limit > model::kMaxUnaryOutput)
     model::refuse_field("output_limit", "must be at most " + std::to_string(model::kMaxUnaryOutput) + " for an answer in one piece", model::kMaxUnaryOutput);
-  return message(protocol::Op::exec, to_protocol(act, request));
-}
-
-model::ExecResponse Handler<ops::ExecRun>::run(Act& act, model::ExecRequest& request, Message& plan) {
   // The agent keeps the timeout and the limit; these bounds are for one that does not.
   const Bounds bounds{static_cast<size_t>(request.output_limit) + protocol::kWindow, request.timeout_ms > 0 ? request.timeout_ms + kTimeoutGraceMs : -1, -1};
-  Witness witness(act.manager.events(), act.object);
-  const auto session = act.manager.session(request.id);
-  witness.exec_started(act.exec_id, request);
-  Answer answer;
-  try {
-    answer = exchange(*session, std::move(plan), request.stdin_data, false, bounds);
-  } catch (const Error& error) {
-    witness.exec_failed(error.code(), error.message());
-    throw;
-  }
+  return {message(protocol::Op::exec, to_protocol(act, request)), request.stdin_data, false, bounds};
+}
+
+void Handler<ops::ExecRun>::asked(Act& act, model::ExecRequest& request) {
+  act.witness = std::make_shared<Witness>(act.manager.events(), act.object);
+  act.witness->exec_started(act.exec_id, request);
+}
+
+void Handler<ops::ExecRun>::failed(Act& act, const Error& error) { act.witness->exec_failed(error.code(), error.message()); }
+
+model::ExecResponse Handler<ops::ExecRun>::answer(Act& act, model::ExecRequest&, Answer&& answer) {
   protocol::ExecResult result;
   if (!protocol::decode(answer.body, result)) malformed_answer();
-  witness.exec_ended(result, answer.out.size(), answer.err.size());
+  act.witness->exec_ended(result, answer.out.size(), answer.err.size());
   model::ExecResponse response;
   response.exec_id = act.exec_id;
   response.exit_code = result.exit_code;

@@ -44,12 +44,11 @@ model::FileInfo to_model(std::string path, const protocol::FileInfo& info) {
 }
 
 template <class R>
-Answer ask(Act& act, const R& request, Message& plan) {
-  return exchange(*act.manager.session(request.id), std::move(plan), {}, false, {kMaxEntryBytes, -1, kFileIdleMs});
+Question question(protocol::Op op, const R& request) {
+  return {message(op, request), {}, false, {kMaxEntryBytes, -1, kFileIdleMs}};
 }
 
-std::vector<protocol::Entry> ask_entries(Act& act, const std::string& id, Message& plan, uint32_t limit) {
-  const Answer answer = exchange(*act.manager.session(id), std::move(plan), {}, false, {kMaxEntryBytes, -1, kFileIdleMs});
+std::vector<protocol::Entry> entries_of(const Answer& answer, uint32_t limit) {
   std::vector<protocol::Entry> entries;
   if (!protocol::decode_entries(answer.entries, entries) || entries.size() > limit) malformed_answer();
   return entries;
@@ -82,11 +81,11 @@ std::shared_ptr<channel::Stream> Handler<ops::FileRead>::run(Act& act, model::Fi
   return open_observed(act, request, plan, ops::FileRead::row.name, "file.read", &Counts::bytes);
 }
 
-Message Handler<ops::FileWrite>::resolve(Act&, model::FileWriteRequest& request) {
-  return message(protocol::Op::write, protocol::WriteRequest{request.path, request.mode, write_flags(request.parents, request.exclusive, request.append), request.user});
+Question Handler<ops::FileWrite>::resolve(Act&, model::FileWriteRequest& request) {
+  const protocol::WriteRequest write{request.path, request.mode, write_flags(request.parents, request.exclusive, request.append), request.user};
+  return {message(protocol::Op::write, write), request.content, true, {0, -1, kFileIdleMs}};
 }
-model::Status Handler<ops::FileWrite>::run(Act& act, model::FileWriteRequest& request, Message& plan) {
-  exchange(*act.manager.session(request.id), std::move(plan), request.content, true, {0, -1, kFileIdleMs});
+model::Status Handler<ops::FileWrite>::answer(Act& act, model::FileWriteRequest& request, Answer&&) {
   Witness(act.manager.events(), act.object).tell("file.written", events::Data().text("path", request.path).number("size", static_cast<int64_t>(request.content.size())));
   return {"written"};
 }
@@ -98,70 +97,57 @@ std::shared_ptr<channel::Stream> Handler<ops::FileUpload>::run(Act& act, model::
   return open_observed(act, request, plan, ops::FileUpload::row.name, "file.written", &Counts::in);
 }
 
-Message Handler<ops::FileList>::resolve(Act&, model::FileListRequest& request) {
+Question Handler<ops::FileList>::resolve(Act&, model::FileListRequest& request) {
   if (request.path.empty()) request.path = "/";
   if (request.limit == 0) request.limit = model::kDefaultEntries;
-  return message(protocol::Op::list, protocol::ListRequest{request.path, request.limit, request.user});
+  return question(protocol::Op::list, protocol::ListRequest{request.path, request.limit, request.user});
 }
-model::FileList Handler<ops::FileList>::run(Act& act, model::FileListRequest& request, Message& plan) {
+model::FileList Handler<ops::FileList>::answer(Act&, model::FileListRequest& request, Answer&& answer) {
   std::string directory = request.path;
   while (!directory.empty() && directory.back() == '/') directory.pop_back();
   model::FileList list;
-  for (const protocol::Entry& entry : ask_entries(act, request.id, plan, request.limit)) list.items.push_back(to_model(directory + '/' + entry.name, entry.info));
+  for (const protocol::Entry& entry : entries_of(answer, request.limit)) list.items.push_back(to_model(directory + '/' + entry.name, entry.info));
   return list;
 }
 
-Message Handler<ops::FileStat>::resolve(Act&, model::FileStatRequest& request) {
-  return message(protocol::Op::stat, protocol::StatRequest{request.path, request.follow, request.user});
+Question Handler<ops::FileStat>::resolve(Act&, model::FileStatRequest& request) {
+  return question(protocol::Op::stat, protocol::StatRequest{request.path, request.follow, request.user});
 }
-model::FileInfo Handler<ops::FileStat>::run(Act& act, model::FileStatRequest& request, Message& plan) {
-  const Answer answer = ask(act, request, plan);
+model::FileInfo Handler<ops::FileStat>::answer(Act&, model::FileStatRequest& request, Answer&& answer) {
   protocol::FileInfo info;
   if (!protocol::decode(answer.body, info)) malformed_answer();
   return to_model(request.path, info);
 }
 
-Message Handler<ops::FileGlob>::resolve(Act&, model::FileGlobRequest& request) {
+Question Handler<ops::FileGlob>::resolve(Act&, model::FileGlobRequest& request) {
   if (request.limit == 0) request.limit = model::kDefaultEntries;
-  return message(protocol::Op::glob, protocol::GlobRequest{request.pattern, request.limit, request.user});
+  return question(protocol::Op::glob, protocol::GlobRequest{request.pattern, request.limit, request.user});
 }
-model::PathList Handler<ops::FileGlob>::run(Act& act, model::FileGlobRequest& request, Message& plan) {
+model::PathList Handler<ops::FileGlob>::answer(Act&, model::FileGlobRequest& request, Answer&& answer) {
   model::PathList list;
-  for (protocol::Entry& entry : ask_entries(act, request.id, plan, request.limit)) list.paths.push_back(std::move(entry.name));
+  for (protocol::Entry& entry : entries_of(answer, request.limit)) list.paths.push_back(std::move(entry.name));
   return list;
 }
 
-Message Handler<ops::FileMove>::resolve(Act&, model::FileMoveRequest& request) {
-  return message(protocol::Op::move, protocol::MoveRequest{request.old_path, request.new_path, request.replace, request.user});
+Question Handler<ops::FileMove>::resolve(Act&, model::FileMoveRequest& request) {
+  return question(protocol::Op::move, protocol::MoveRequest{request.old_path, request.new_path, request.replace, request.user});
 }
-model::Status Handler<ops::FileMove>::run(Act& act, model::FileMoveRequest& request, Message& plan) {
-  ask(act, request, plan);
-  return {"moved"};
-}
+model::Status Handler<ops::FileMove>::answer(Act&, model::FileMoveRequest&, Answer&&) { return {"moved"}; }
 
-Message Handler<ops::FileChmod>::resolve(Act&, model::FileChmodRequest& request) {
-  return message(protocol::Op::chmod, protocol::ChmodRequest{request.path, request.mode, request.user});
+Question Handler<ops::FileChmod>::resolve(Act&, model::FileChmodRequest& request) {
+  return question(protocol::Op::chmod, protocol::ChmodRequest{request.path, request.mode, request.user});
 }
-model::Status Handler<ops::FileChmod>::run(Act& act, model::FileChmodRequest& request, Message& plan) {
-  ask(act, request, plan);
-  return {"chmod applied"};
-}
+model::Status Handler<ops::FileChmod>::answer(Act&, model::FileChmodRequest&, Answer&&) { return {"chmod applied"}; }
 
-Message Handler<ops::FileMkdir>::resolve(Act&, model::FileMkdirRequest& request) {
-  return message(protocol::Op::mkdir, protocol::MkdirRequest{request.path, request.mode, request.parents, request.user});
+Question Handler<ops::FileMkdir>::resolve(Act&, model::FileMkdirRequest& request) {
+  return question(protocol::Op::mkdir, protocol::MkdirRequest{request.path, request.mode, request.parents, request.user});
 }
-model::Status Handler<ops::FileMkdir>::run(Act& act, model::FileMkdirRequest& request, Message& plan) {
-  ask(act, request, plan);
-  return {"created"};
-}
+model::Status Handler<ops::FileMkdir>::answer(Act&, model::FileMkdirRequest&, Answer&&) { return {"created"}; }
 
-Message Handler<ops::FileRemove>::resolve(Act&, model::FileRemoveRequest& request) {
-  return message(protocol::Op::remove, protocol::RemoveRequest{request.path, request.recursive, request.user});
+Question Handler<ops::FileRemove>::resolve(Act&, model::FileRemoveRequest& request) {
+  return question(protocol::Op::remove, protocol::RemoveRequest{request.path, request.recursive, request.user});
 }
-model::Status Handler<ops::FileRemove>::run(Act& act, model::FileRemoveRequest& request, Message& plan) {
-  ask(act, request, plan);
-  return {"deleted"};
-}
+model::Status Handler<ops::FileRemove>::answer(Act&, model::FileRemoveRequest&, Answer&&) { return {"deleted"}; }
 
 Message Handler<ops::FileWatch>::resolve(Act&, model::FileWatchRequest& request) {
   return message(protocol::Op::watch, protocol::WatchRequest{request.path, request.recursive, request.user});

@@ -1,6 +1,7 @@
 #include "gate/gate.hpp"
 
 #include "gate/call.hpp"
+#include "gate/running.hpp"
 
 namespace svm::gate {
 namespace {
@@ -53,6 +54,37 @@ std::shared_ptr<channel::Stream> Gate::call_stream(const model::Identity& caller
     else
       throw wrong_shape(O::row);
   }, kAll);
+}
+
+std::shared_ptr<Running> Gate::begin(OwnedCall owned, Executor execute, Done done) {
+  std::shared_ptr<Running> running;
+  std::optional<std::string> json;
+  std::exception_ptr failure;
+  try {
+    running = find_operation(owned.operation, [&]<class O>() -> std::shared_ptr<Running> {
+      if constexpr (kIsStream<O>) {
+        throw wrong_shape(O::row);
+      } else if constexpr (Asks<O>) {
+        const auto call = std::make_shared<AskingCall<O>>(manager_, std::move(owned), std::move(execute), done);
+        call->begin();
+        return call;
+      } else {
+        json = model::encode(Call<O>(manager_, owned.caller, Pairs(owned.pairs.begin(), owned.pairs.end()), owned.body).pass());
+        return nullptr;
+      }
+    }, kAll);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (json || failure) done(std::move(json).value_or(""), failure);
+  return running;
+}
+
+bool Gate::holds_thread(std::string_view operation) noexcept {
+  return [&]<class... O>(std::tuple<O...>*) {
+    // Reads of our own records take microseconds; whatever acts may take as long as a sandbox does.
+    return ((O::row.name == operation && !kIsStream<O> && !Asks<O> && O::row.effect == ops::Effect::write) || ...);
+  }(kAll);
 }
 
 #define SVM_RUN(O) template ops::O::Response Gate::run<ops::O>(const model::Identity&, ops::O::Request);

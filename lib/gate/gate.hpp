@@ -1,9 +1,13 @@
 // The one way to the manager. Every operation, typed or JSON, passes the same stages in the same order; `kStages` is that order.
 #pragma once
 #include <array>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "channel/channel.hpp"
 #include "manager/manager.hpp"
@@ -16,6 +20,24 @@ namespace svm::gate {
 inline constexpr std::array<std::string_view, 7> kStages = {"scope", "decode", "object", "resolve", "reserve", "run", "audit"};
 
 using Pairs = model::Pairs;  // path and query parameters
+
+/// A call that goes on without a thread.
+class Running {
+ public:
+  virtual ~Running() = default;
+  /// Asks the sandbox to stop what the call started; the call then ends with what came of it. Any thread; nothing after the end.
+  virtual void cancel() noexcept = 0;
+};
+/// A call by name that outlives its caller's memory.
+struct OwnedCall {
+  model::Identity caller;
+  std::string operation, body;
+  std::vector<std::pair<std::string, std::string>> pairs;
+};
+/// Runs a job later, or now where it cannot; must not throw.
+using Executor = std::function<void(std::function<void()>)>;
+/// What became of a call: its JSON, or a failure. Must not throw.
+using Done = std::function<void(std::string json, std::exception_ptr failure)>;
 
 /// Thread-safe; stateless but for what it was given. Functions throw Error; a denial is audited like a success. The manager must outlive
 /// the gate and every stream that came from it. A caller without scopes may do nothing, also a local one: sessions give "*" to theirs.
@@ -34,6 +56,12 @@ class Gate {
   /// fact "operation". A stream-shaped operation here, or a unary one in call_stream: Error invalid.
   std::string call(const model::Identity& caller, std::string_view operation, const Pairs& pairs, std::string_view body);
   std::shared_ptr<channel::Stream> call_stream(const model::Identity& caller, std::string_view operation, const Pairs& pairs, std::string_view body);
+
+  /// call() without waiting for a sandbox: passes the stages before `run`, asks, and returns; the rest happens on `execute`. An operation that
+  /// holds_thread() is done within. `done` is called exactly once, perhaps before this returns; what call() would throw goes there.
+  std::shared_ptr<Running> begin(OwnedCall call, Executor execute, Done done);
+  /// Whether begin() of this operation waits until it has ended. False for unknown names.
+  static bool holds_thread(std::string_view operation) noexcept;
 
   manager::Manager& manager() noexcept { return manager_; }
 

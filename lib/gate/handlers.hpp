@@ -13,12 +13,15 @@ namespace svm::gate {
 
 inline constexpr std::string_view kExecPrefix = "ex-";
 
+class Witness;
+
 /// What the stages found out about a call.
 struct Act {
   manager::Manager& manager;
   const model::Identity& caller;
   model::SandboxRecord object{};  // ObjectRule::sandbox: the sandbox, which the caller may see
   std::string exec_id{};          // of the command that the call starts; given when it is resolved
+  std::shared_ptr<Witness> witness{};  // of that command
 };
 
 template <class O>
@@ -28,9 +31,17 @@ using AnswerOf = std::conditional_t<kIsStream<O>, std::shared_ptr<channel::Strea
 
 /// No primary definition: a row of the operation table without a handler does not compile.
 ///   resolve  fills defaults, refuses what this caller may not ask for; nothing has happened yet
-///   run      acts
+///   run      acts, or
+///   answer   makes the response of what the sandbox's agent said to the question that resolve() has made
 template <class O>
 struct Handler;
+
+/// An operation that is one question to the agent. It needs no thread while the agent works.
+template <class O>
+concept Asks = requires { &Handler<O>::answer; };
+/// One that wants to know when its question goes out (asked), and that it failed (failed).
+template <class O>
+concept AsksWatched = Asks<O> && requires { &Handler<O>::asked; };
 
 /// Where there is nothing to resolve.
 struct NoPlan {};
@@ -42,6 +53,13 @@ struct NoPlan {};
     static Plan resolve(Act& act, ops::O::Request& request);                         \
     static AnswerOf<ops::O> run(Act& act, ops::O::Request& request, Plan& plan);     \
   };
+#define SVM_ASKING_HANDLER(O)                                                                        \
+  template <>                                                                                        \
+  struct Handler<ops::O> {                                                                           \
+    using Plan = Question;                                                                           \
+    static Question resolve(Act& act, ops::O::Request& request);                                     \
+    static ops::O::Response answer(Act& act, ops::O::Request& request, Answer&& answer);             \
+  };
 SVM_HANDLER(SandboxSpawn, manager::ResolvedSpawn)
 SVM_HANDLER(SandboxGet, NoPlan)
 SVM_HANDLER(SandboxList, NoPlan)
@@ -50,28 +68,37 @@ SVM_HANDLER(SandboxExtend, NoPlan)
 SVM_HANDLER(SandboxUpdate, NoPlan)
 SVM_HANDLER(SandboxStats, NoPlan)
 SVM_HANDLER(SandboxPrune, NoPlan)
-SVM_HANDLER(ExecRun, Message)
 SVM_HANDLER(ExecStart, Message)
 SVM_HANDLER(ExecList, NoPlan)
 SVM_HANDLER(ExecGet, NoPlan)
 SVM_HANDLER(FileRead, Message)
-SVM_HANDLER(FileWrite, Message)
+SVM_ASKING_HANDLER(FileWrite)
 SVM_HANDLER(FileUpload, Message)
-SVM_HANDLER(FileList, Message)
-SVM_HANDLER(FileStat, Message)
-SVM_HANDLER(FileGlob, Message)
-SVM_HANDLER(FileMove, Message)
-SVM_HANDLER(FileChmod, Message)
-SVM_HANDLER(FileMkdir, Message)
-SVM_HANDLER(FileRemove, Message)
+SVM_ASKING_HANDLER(FileList)
+SVM_ASKING_HANDLER(FileStat)
+SVM_ASKING_HANDLER(FileGlob)
+SVM_ASKING_HANDLER(FileMove)
+SVM_ASKING_HANDLER(FileChmod)
+SVM_ASKING_HANDLER(FileMkdir)
+SVM_ASKING_HANDLER(FileRemove)
 SVM_HANDLER(FileWatch, Message)
 SVM_HANDLER(FileTarGet, Message)
 SVM_HANDLER(FileTarPut, Message)
 SVM_HANDLER(PortDial, Message)
-SVM_HANDLER(PortWait, Message)
-SVM_HANDLER(PortList, Message)
+SVM_ASKING_HANDLER(PortWait)
+SVM_ASKING_HANDLER(PortList)
 SVM_HANDLER(EventFollow, NoPlan)
+
+template <>
+struct Handler<ops::ExecRun> {
+  using Plan = Question;
+  static Question resolve(Act& act, model::ExecRequest& request);
+  static void asked(Act& act, model::ExecRequest& request);
+  static void failed(Act& act, const Error& error);
+  static model::ExecResponse answer(Act& act, model::ExecRequest& request, Answer&& answer);
+};
 #undef SVM_HANDLER
+#undef SVM_ASKING_HANDLER
 
 /// For the audit row of a command that ended: "exited 0", "timeout 137".
 std::string exec_summary(std::string_view reason, int32_t exit_code);

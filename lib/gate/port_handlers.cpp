@@ -17,18 +17,17 @@ std::shared_ptr<channel::Stream> Handler<ops::PortDial>::run(Act& act, model::Po
   return act.manager.session(request.id)->request(plan.op, std::move(plan.payload));
 }
 
-Message Handler<ops::PortWait>::resolve(Act&, model::PortWaitRequest& request) {
+Question Handler<ops::PortWait>::resolve(Act&, model::PortWaitRequest& request) {
   if (request.timeout_ms == 0) request.timeout_ms = model::kDefaultPortWaitMs;
-  return message(protocol::Op::listening, protocol::ListeningRequest{request.port, request.path, static_cast<uint64_t>(request.timeout_ms), request.user});
+  const protocol::ListeningRequest listening{request.port, request.path, static_cast<uint64_t>(request.timeout_ms), request.user};
+  return {message(protocol::Op::listening, listening), {}, false, {0, request.timeout_ms + kTimeoutGraceMs, -1}};
 }
-model::Status Handler<ops::PortWait>::run(Act& act, model::PortWaitRequest& request, Message& plan) {
-  exchange(*act.manager.session(request.id), std::move(plan), {}, false, {0, request.timeout_ms + kTimeoutGraceMs, -1});
-  return {"listening"};
-}
+model::Status Handler<ops::PortWait>::answer(Act&, model::PortWaitRequest&, Answer&&) { return {"listening"}; }
 
-Message Handler<ops::PortList>::resolve(Act&, model::PortListRequest&) { return message(protocol::Op::listening, protocol::ListeningRequest{}); }
-model::PortList Handler<ops::PortList>::run(Act& act, model::PortListRequest& request, Message& plan) {
-  const Answer answer = exchange(*act.manager.session(request.id), std::move(plan), {}, false, {0, -1, kFileIdleMs});
+Question Handler<ops::PortList>::resolve(Act&, model::PortListRequest&) {
+  return {message(protocol::Op::listening, protocol::ListeningRequest{}), {}, false, {0, -1, kFileIdleMs}};
+}
+model::PortList Handler<ops::PortList>::answer(Act&, model::PortListRequest&, Answer&& answer) {
   protocol::Listeners listeners;
   if (!protocol::decode(answer.body, listeners)) malformed_answer();
   model::PortList list;

@@ -29,7 +29,7 @@ using model::SandboxRecord, model::State;
 
 constexpr unsigned kEndsPerPrune = 256;  // so that an instance that is never closed does not grow either
 constexpr uint32_t kRecoveryPage = 1000;
-constexpr unsigned kReapers = 4;  // expiries destroyed at a time, so that one that is stuck holds up no other
+constexpr unsigned kReapers = 4;  // most expiries destroyed at a time, so that one that is stuck holds up no other
 
 // What a spawn says about the one call and not about the sandbox that it makes.
 constexpr std::string_view kNotRequest[] = {"idempotency_key"};
@@ -64,7 +64,8 @@ class LocalManager final : public Manager {
     provider_ = providers::native::create(reactor_, instance);
     recover();
     prune_old();
-    for (unsigned i = 0; i < kReapers; ++i) reapers_.emplace_back([this] { reap(); });
+    const std::lock_guard lock(mutex_);
+    reapers_.emplace_back([this] { reap(); });
   }
 
   ~LocalManager() override {
@@ -90,6 +91,7 @@ class LocalManager final : public Manager {
 
   audit::Log& audit() noexcept override { return *audit_; }
   events::Log& events() noexcept override { return *events_; }
+  channel::Reactor& reactor() noexcept override { return reactor_; }
 
   ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) override {
     if (!request.provider.empty() && request.provider != "native")
@@ -691,15 +693,28 @@ class LocalManager final : public Manager {
       if (!deadlines_.empty() && deadlines_.begin()->first <= now) {
         const std::string id = deadlines_.begin()->second;
         deadlines_.erase(deadlines_.begin());
+        ++expiring_;
+        reinforce();
         lock.unlock();
         expire(id);
         lock.lock();
+        --expiring_;
         continue;
       }
       if (deadlines_.empty())
         wake_.wait(lock);
       else
         wake_.wait_for(lock, std::chrono::milliseconds(deadlines_.begin()->first - now));
+    }
+  }
+
+  /// Somebody must be left to look at the next deadline. Needs mutex_.
+  void reinforce() {
+    if (expiring_ < reapers_.size() || reapers_.size() >= kReapers) return;
+    try {
+      reapers_.emplace_back([this] { reap(); });
+    } catch (const std::system_error& error) {
+      options_.log.write(LogLevel::warn, std::string("no thread for a further reaper: ") + error.what());
     }
   }
 
@@ -744,15 +759,16 @@ class LocalManager final : public Manager {
   std::unique_ptr<events::Log> events_;
   channel::Reactor reactor_;
   std::unique_ptr<providers::Provider> provider_;
-  std::vector<std::thread> reapers_;
 
   std::mutex edit_mutex_;  // extend and relabel: each reads a record, writes its row and the record. Taken before mutex_
   std::mutex mutex_;  // guards what follows; never held across a provider or store call
+  std::vector<std::thread> reapers_;  // grows until ending_
   std::condition_variable wake_;  // reapers
   std::condition_variable idle_;  // shutdown
   std::condition_variable settled_;  // spawns that wait for another one, or for an end
   bool closed_ = false, ending_ = false;
   unsigned spawning_ = 0, ended_ = 0;  // sandboxes being started; ended ones so far
+  unsigned expiring_ = 0;              // reapers in expire()
   std::unordered_map<std::string, Live> sandboxes_;
   struct Named {
     std::string id, spec;

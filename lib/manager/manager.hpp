@@ -50,6 +50,8 @@ class Manager {
 
   virtual audit::Log& audit() noexcept = 0;
   virtual events::Log& events() noexcept = 0;
+  /// What drives the sandboxes' channels; lives as long as the manager.
+  virtual channel::Reactor& reactor() noexcept = 0;
   /// Fills defaults, resolves the image, chooses the provider. Nothing is reserved.
   virtual ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) = 0;
   /// Writes the record (the reservation), starts the sandbox, returns its running record. A record with another id than the spawn's is that

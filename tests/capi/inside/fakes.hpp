@@ -201,6 +201,7 @@ class Manager : public manager::Manager {
 
   audit::Log& audit() noexcept override { return log_; }
   events::Log& events() noexcept override { return *events_; }
+  channel::Reactor& reactor() noexcept override { return reactor_; }
   manager::ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity&) override {
     manager::ResolvedSpawn spawn;
     spawn.record.id = random_id("sb-");
@@ -270,6 +271,7 @@ class Manager : public manager::Manager {
   Log log_;
   const std::unique_ptr<store::Store> store_ = store::open_sqlite_memory();
   const std::unique_ptr<events::Log> events_ = events::Log::create(*store_, false, {});
+  channel::Reactor reactor_;
   bool closed_ = false;
 };
 

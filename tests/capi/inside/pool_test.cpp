@@ -15,10 +15,11 @@
 using svm::Code;
 using svm::Error;
 using svm::capi::kMaxQueuedJobs;
-using svm::capi::kMaxThreads;
 using svm::capi::Pool;
 
 namespace {
+constexpr size_t kMost = 64;
+
 /// Holds jobs until it is opened.
 struct Barrier {
   std::mutex mutex;
@@ -48,14 +49,14 @@ struct Barrier {
 }  // namespace
 
 TEST_CASE("as many threads as jobs, up to the bound; the rest waits; one job too many is refused") {
-  Pool pool;
+  Pool pool{kMost};
   CHECK(pool.threads() == 0);
   Barrier barrier;
-  for (size_t i = 0; i < kMaxThreads; ++i) pool.submit([&] { barrier.enter(); });
-  barrier.wait([&] { return barrier.inside == kMaxThreads; });
-  CHECK(pool.threads() == kMaxThreads);
+  for (size_t i = 0; i < kMost; ++i) pool.submit([&] { barrier.enter(); });
+  barrier.wait([&] { return barrier.inside == kMost; });
+  CHECK(pool.threads() == kMost);
   for (size_t i = 0; i < kMaxQueuedJobs; ++i) pool.submit([&] { barrier.enter(); });
-  CHECK(pool.threads() == kMaxThreads);
+  CHECK(pool.threads() == kMost);
   try {
     pool.submit([] {});
     FAIL("accepted");
@@ -63,11 +64,11 @@ TEST_CASE("as many threads as jobs, up to the bound; the rest waits; one job too
     CHECK(error.code() == Code::limit);
   }
   barrier.release();
-  barrier.wait([&] { return barrier.passed == kMaxThreads + kMaxQueuedJobs; });
+  barrier.wait([&] { return barrier.passed == kMost + kMaxQueuedJobs; });
 }
 
 TEST_CASE("idle threads end, and new ones come when there is work again") {
-  Pool pool{std::chrono::milliseconds(20)};
+  Pool pool{kMost, std::chrono::milliseconds(20)};
   for (int round = 0; round < 2; ++round) {
     std::atomic<bool> ran{false};
     pool.submit([&] { ran = true; });
@@ -77,7 +78,7 @@ TEST_CASE("idle threads end, and new ones come when there is work again") {
 }
 
 TEST_CASE("one job after the other needs few threads") {
-  Pool pool;
+  Pool pool{kMost};
   for (int i = 0; i < 50; ++i) {
     Barrier barrier;
     barrier.open = true;
@@ -88,7 +89,7 @@ TEST_CASE("one job after the other needs few threads") {
 }
 
 TEST_CASE("threads are named and block every signal; the caller's mask is as it was") {
-  Pool pool;
+  Pool pool{kMost};
   sigset_t before, after, inside;
   pthread_sigmask(SIG_SETMASK, nullptr, &before);
   char name[16] = {};
@@ -109,10 +110,10 @@ TEST_CASE("threads are named and block every signal; the caller's mask is as it 
 }
 
 TEST_CASE("stop drops what has not begun, waits for what has, and takes no more") {
-  Pool pool;
+  Pool pool{kMost};
   Barrier barrier;
-  for (size_t i = 0; i < kMaxThreads; ++i) pool.submit([&] { barrier.enter(); });
-  barrier.wait([&] { return barrier.inside == kMaxThreads; });
+  for (size_t i = 0; i < kMost; ++i) pool.submit([&] { barrier.enter(); });
+  barrier.wait([&] { return barrier.inside == kMost; });
   std::atomic<bool> ran{false};
   const auto token = std::make_shared<int>(0);
   pool.submit([&, token] { ran = true; });

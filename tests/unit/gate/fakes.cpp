@@ -60,16 +60,24 @@ void FakeStream::set_notify(std::function<void()> hook) {
 }
 
 void FakeStream::grant(size_t bytes) {
-  const std::lock_guard lock(mutex_);
-  credit += bytes;
-  if (hook_) hook_();
+  std::function<void()> hook;
+  {
+    const std::lock_guard lock(mutex_);
+    credit += bytes;
+    hook = hook_;
+  }
+  if (hook) hook();
 }
 
 void FakeStream::release() {
-  const std::lock_guard lock(mutex_);
-  held = false;
-  wake_.notify_all();
-  if (hook_) hook_();
+  std::function<void()> hook;
+  {
+    const std::lock_guard lock(mutex_);
+    held = false;
+    wake_.notify_all();
+    hook = hook_;
+  }
+  if (hook) hook();
 }
 
 std::string exec_result(protocol::ExecReason reason, int32_t exit_code, int32_t signal) {

@@ -114,6 +114,7 @@ class FakeManager final : public manager::Manager {
   FakeManager() : log(journal), session_object(std::make_shared<FakeSession>()) {}
   audit::Log& audit() noexcept override { return log; }
   events::Log& events() noexcept override { return event_log; }
+  channel::Reactor& reactor() noexcept override { return timers; }
   manager::ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) override;
   model::SandboxRecord spawn(manager::ResolvedSpawn spawn) override;
   model::SandboxRecord get(std::string_view id) override;
@@ -132,6 +133,7 @@ class FakeManager final : public manager::Manager {
   Journal journal;
   FakeLog log;
   FakeEvents event_log;
+  channel::Reactor timers;
   std::shared_ptr<FakeSession> session_object;
   std::vector<model::SandboxRecord> records = {record(kId, "")};
   store::Store::ExecQuery asked;                     // of the last execs()

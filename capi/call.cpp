@@ -33,13 +33,11 @@ gate::OwnedCall json_call(const model::Identity& caller, const char* op, const s
 
 /// What the gate's stream is, by the operation that made it. The gate has accepted the request, so decoding it again cannot fail.
 Stream::Shape shape_of(const gate::OwnedCall& call) {
+  if (call.operation == ops::ExecStart::row.name) return exec_shape(model::decode<model::ExecRequest>(views(call), call.body));
+  if (call.operation == ops::ExecAttach::row.name) return attach_shape(model::decode<model::ExecAttachRequest>(views(call), call.body));
+  if (call.operation == ops::SandboxConsole::row.name) return console_shape();
   Stream::Shape shape;
-  if (call.operation == ops::ExecStart::row.name) {
-    const auto request = model::decode<model::ExecRequest>(views(call), call.body);
-    shape.kind = STACYVM_STREAM_EXEC;
-    shape.takes_bytes = request.use_stdin;
-    shape.merged = request.merge;
-  } else if (call.operation == ops::FileUpload::row.name || call.operation == ops::FileTarPut::row.name) {
+  if (call.operation == ops::FileUpload::row.name || call.operation == ops::FileTarPut::row.name) {
     shape.kind = STACYVM_STREAM_WRITER;
     shape.takes_bytes = true;
   } else if (call.operation == ops::EventFollow::row.name) {

@@ -67,10 +67,7 @@ int32_t stacyvm_exec_start(stacyvm_sandbox* sb, const stacyvm_exec_options* o, s
     require_output(out, "out");
     const stacyvm_exec_options options = read_options(o, "options");
     model::ExecRequest request = exec_request(options, sandbox.id, true);
-    Stream::Shape shape;
-    shape.kind = STACYVM_STREAM_EXEC;
-    shape.takes_bytes = request.use_stdin;
-    shape.merged = request.merge;
+    Stream::Shape shape = exec_shape(request);
     shape.text = (options.flags & STACYVM_EXEC_TEXT) != 0;
     const Lease lease = sandbox.session->enter();
     auto below = lease.gate().start<ops::ExecStart>(sandbox.session->identity(), std::move(request));
@@ -81,6 +78,43 @@ int32_t stacyvm_exec_start(stacyvm_sandbox* sb, const stacyvm_exec_options* o, s
 
 const char* stacyvm_exec_id(const stacyvm_stream* st) {
   return is_handle(st) && !st->core->exec_id().empty() ? st->core->exec_id().c_str() : nullptr;
+}
+
+int32_t stacyvm_exec_attach(stacyvm_sandbox* sb, const char* exec_id, uint64_t from_offset, stacyvm_stream** out, stacyvm_error** err) {
+  return guard(err, [&] {
+    const Sandbox& sandbox = *core_of(sb, "sb");
+    model::ExecAttachRequest request;
+    request.id = sandbox.id;
+    request.exec_id = required_text(exec_id, "exec_id");
+    request.from_offset = from_offset;
+    require_output(out, "out");
+    const Stream::Shape shape = attach_shape(request);
+    const Lease lease = sandbox.session->enter();
+    auto below = lease.gate().start<ops::ExecAttach>(sandbox.session->identity(), std::move(request));
+    *out = make_stream(sandbox.session, std::move(below), shape);
+    return STACYVM_OK;
+  });
+}
+
+int32_t stacyvm_exec_resize(stacyvm_stream* st, uint32_t rows, uint32_t cols, stacyvm_error** err) {
+  return guard(err, [&] {
+    Stream& stream = *core_of(st, "st");
+    if (stream.kind() != STACYVM_STREAM_EXEC) throw invalid("st", "not an exec stream");
+    stream.resize(rows, cols);
+    return STACYVM_OK;
+  });
+}
+
+int32_t stacyvm_console(stacyvm_sandbox* sb, uint64_t flags, stacyvm_stream** out, stacyvm_error** err) {
+  return guard(err, [&] {
+    const Sandbox& sandbox = *core_of(sb, "sb");
+    refuse_unknown_flags(flags, STACYVM_CONSOLE_FOLLOW);
+    require_output(out, "out");
+    const Lease lease = sandbox.session->enter();
+    model::ConsoleRequest request{sandbox.id, (flags & STACYVM_CONSOLE_FOLLOW) != 0};
+    *out = make_stream(sandbox.session, lease.gate().start<ops::SandboxConsole>(sandbox.session->identity(), std::move(request)), console_shape());
+    return STACYVM_OK;
+  });
 }
 
 int32_t stacyvm_exec_signal(stacyvm_stream* st, int32_t linux_signo, uint64_t flags, stacyvm_error** err) {

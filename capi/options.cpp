@@ -99,7 +99,7 @@ model::SpawnRequest spawn_request(const stacyvm_spawn_options& o) {
 }
 
 model::ExecRequest exec_request(const stacyvm_exec_options& o, std::string id, bool streamed) {
-  refuse_unknown_flags(o.flags, STACYVM_EXEC_MERGE | (streamed ? STACYVM_EXEC_STDIN | STACYVM_EXEC_TEXT : 0));
+  refuse_unknown_flags(o.flags, STACYVM_EXEC_MERGE | (streamed ? STACYVM_EXEC_STDIN | STACYVM_EXEC_TEXT | STACYVM_EXEC_PTY | STACYVM_EXEC_BACKGROUND : 0));
   model::ExecRequest r;
   r.id = std::move(id);
   check_list(o.argv, o.argc, "argv");
@@ -132,7 +132,14 @@ model::ExecRequest exec_request(const stacyvm_exec_options& o, std::string id, b
     r.stdin_data.assign(static_cast<const char*>(o.stdin_data), o.stdin_size);
   }
   r.merge = (o.flags & STACYVM_EXEC_MERGE) != 0;
-  r.use_stdin = (o.flags & STACYVM_EXEC_STDIN) != 0;
+  r.tty = (o.flags & STACYVM_EXEC_PTY) != 0;
+  r.use_stdin = (o.flags & STACYVM_EXEC_STDIN) != 0 || r.tty;
+  r.background = (o.flags & STACYVM_EXEC_BACKGROUND) != 0;
+  if (r.tty && r.merge) throw invalid("flags", "MERGE together with PTY: a terminal has one output");
+  if (r.background && (o.flags & STACYVM_EXEC_TEXT)) throw invalid("flags", "TEXT together with BACKGROUND: characters would move out of their place");
+  r.rows = o.rows;
+  r.cols = o.cols;
+  r.ring_bytes = o.ring_bytes;
   return r;
 }
 

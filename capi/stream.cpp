@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/bytes.hpp"
 #include "gate/exchange.hpp"
 #include "options.hpp"
 #include "utf8.hpp"
@@ -30,7 +31,7 @@ static_assert(static_cast<int32_t>(protocol::ExecReason::cancelled) == STACYVM_R
 }  // namespace
 
 Stream::Stream(std::shared_ptr<Session> session, std::shared_ptr<channel::Stream> below, Shape shape)
-    : Source(std::move(session)), shape_(shape), exec_id_(below->exec_id()), below_(std::move(below)) {
+    : Source(std::move(session)), shape_(shape), exec_id_(below->exec_id()), below_(std::move(below)), place_(shape.from) {
   below_->set_notify([this] { on_change(); });  // removed by end(), which the destructor calls
 }
 
@@ -61,7 +62,7 @@ void Stream::cancel() noexcept {
     cancelled_ = true;
     wake();
   }
-  below_->cancel();
+  below_->kill();
 }
 
 /// Looks for the next thing to deliver, and prepares it. mutex_ is held.
@@ -74,7 +75,7 @@ Stream::State Stream::stage() {
     }
     return State::failed;
   }
-  while (staged_.empty() && !over_) {
+  while (staged_.empty() && !gap_ && !over_) {
     channel::Piece piece;
     switch (next_below(piece)) {
       case channel::Stream::Next::again: return State::nothing;
@@ -83,12 +84,18 @@ Stream::State Stream::stage() {
       case channel::Stream::Next::end: settle(); break;
     }
   }
+  if (gap_) return State::gap;
   if (!staged_.empty() || stage_rest_of_text()) return State::data;
   if (failure_) return State::failed;
   return exit_pending_ ? State::exit : State::over;
 }
 
 void Stream::absorb(channel::Piece& piece) {
+  if (piece.kind == protocol::DataKind::gap) {
+    place_ = static_cast<int64_t>(ByteReader(piece.data).u64());
+    gap_ = true;
+    return;
+  }
   staged_kind_ = chunk_kind(piece.kind);
   staged_position_ = piece.position;
   staged_from_ = 0;
@@ -155,7 +162,7 @@ uint32_t Stream::ready_now() noexcept {
 }
 
 bool Stream::readable() noexcept {
-  if (cancelled_ || !below_ || over_ || !staged_.empty()) return true;
+  if (cancelled_ || !below_ || over_ || gap_ || !staged_.empty()) return true;
   if (!shape_.text || !below_->readable()) return below_->readable();
   // What has come may be no more than the beginning of a character.
   try {
@@ -185,6 +192,11 @@ int32_t Stream::next(const Deadline& deadline, stacyvm_chunk& out) {
     case State::nothing: return STACYVM_E_AGAIN;
     case State::half: return STACYVM_E_END;
     case State::over: told_ = true; return STACYVM_E_END;
+    case State::gap:
+      gap_ = false;
+      chunk.kind = STACYVM_CHUNK_GAP;
+      chunk.position = place_;
+      break;
     case State::exit:
       exit_pending_ = false;
       told_ = true;
@@ -197,8 +209,14 @@ int32_t Stream::next(const Deadline& deadline, stacyvm_chunk& out) {
       chunk.kind = staged_kind_;
       chunk.data = handed_out_.data() + staged_from_;
       chunk.size = handed_out_.size() - staged_from_;
-      chunk.position = staged_position_;
-      if (staged_position_ < 0) chunk.position = std::exchange(position_[static_cast<size_t>(staged_kind_)], position_[static_cast<size_t>(staged_kind_)] + static_cast<int64_t>(chunk.size));
+      if (staged_position_ >= 0) {  // an event brings its own
+        chunk.position = staged_position_;
+        break;
+      }
+      int64_t& position = position_[static_cast<size_t>(staged_kind_)];
+      chunk.position = shape_.placed ? place_ : position;
+      position += static_cast<int64_t>(chunk.size);
+      place_ += static_cast<int64_t>(chunk.size);
     }
   }
   publish();
@@ -207,6 +225,7 @@ int32_t Stream::next(const Deadline& deadline, stacyvm_chunk& out) {
 }
 
 int32_t Stream::read(const Deadline& deadline, void* to, uint64_t cap, uint64_t& n) {
+  if (shape_.placed) throw invalid("st", "gaps may come, which only stacyvm_stream_next tells");
   if (shape_.kind == STACYVM_STREAM_EXEC && !shape_.merged)
     throw invalid("st", "a command with two outputs: use stacyvm_stream_next, or STACYVM_EXEC_MERGE");
   if (shape_.kind == STACYVM_STREAM_EVENTS || shape_.kind == STACYVM_STREAM_WATCH)
@@ -289,17 +308,50 @@ int32_t Stream::exec_result(stacyvm_exec_result& out) {
   return STACYVM_OK;
 }
 
+/// Throws what forbids to act on the command. ending_ is held.
+void Stream::require_running() {
+  const std::lock_guard lock(mutex_);
+  if (cancelled_ || !below_) {
+    stage();
+    throw Error(*failure_);
+  }
+  if (over_) throw Error(Code::closed, "the command has ended");
+}
+
 void Stream::send_signal(int signal, bool group) {
   const std::lock_guard once(ending_);  // below_ stays
-  {
-    const std::lock_guard lock(mutex_);
-    if (cancelled_ || !below_) {
-      stage();
-      throw Error(*failure_);
-    }
-    if (over_) throw Error(Code::closed, "the command has ended");
-  }
+  require_running();
   below_->send_signal(signal, group);
+}
+
+void Stream::resize(uint32_t rows, uint32_t columns) {
+  const std::lock_guard once(ending_);
+  require_running();
+  below_->resize(rows, columns);
+}
+
+Stream::Shape exec_shape(const model::ExecRequest& request) {
+  Stream::Shape shape;
+  shape.kind = STACYVM_STREAM_EXEC;
+  shape.takes_bytes = request.use_stdin || request.tty;
+  shape.placed = request.background;
+  shape.merged = (request.merge || request.tty) && !shape.placed;
+  return shape;
+}
+
+Stream::Shape attach_shape(const model::ExecAttachRequest& request) {
+  Stream::Shape shape;
+  shape.kind = STACYVM_STREAM_EXEC;
+  shape.takes_bytes = shape.placed = true;
+  shape.from = request.from_offset >= INT64_MAX ? 0 : static_cast<int64_t>(request.from_offset);  // a gap tells the place first
+  return shape;
+}
+
+Stream::Shape console_shape() {
+  Stream::Shape shape;
+  shape.kind = STACYVM_STREAM_CONSOLE;
+  shape.placed = true;
+  return shape;
 }
 
 stacyvm_stream* make_stream(const std::shared_ptr<Session>& session, std::shared_ptr<channel::Stream> below, Stream::Shape shape) {

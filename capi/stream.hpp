@@ -8,6 +8,7 @@
 
 #include "channel/channel.hpp"
 #include "guard.hpp"
+#include "model/requests.hpp"
 #include "source.hpp"
 
 namespace svm::capi {
@@ -19,6 +20,8 @@ class Stream : public Source {
     bool takes_bytes = false;
     bool text = false;    // STACYVM_EXEC_TEXT
     bool merged = false;  // one output: stacyvm_stream_read makes sense
+    bool placed = false;  // positions are places in the whole output, and gaps may come
+    int64_t from = 0;     // placed: where it begins
   };
   /// Call attach() once it is owned by a shared_ptr.
   Stream(std::shared_ptr<Session> session, std::shared_ptr<channel::Stream> below, Shape shape);
@@ -31,6 +34,7 @@ class Stream : public Source {
   int32_t finish(const Deadline& deadline);
   int32_t exec_result(stacyvm_exec_result& out);
   void send_signal(int signal, bool group);
+  void resize(uint32_t rows, uint32_t columns);
   void cancel() noexcept;
 
   void end() noexcept override;
@@ -41,7 +45,7 @@ class Stream : public Source {
   Session& session() const noexcept { return *session_; }
 
  private:
-  enum class State { nothing, data, exit, half, over, failed };
+  enum class State { nothing, data, gap, exit, half, over, failed };
 
   uint32_t ready_now() noexcept override;
   State stage();
@@ -50,6 +54,7 @@ class Stream : public Source {
   void settle();
   bool readable() noexcept;
   void absorb(channel::Piece& piece);
+  void require_running();
   bool stage_rest_of_text();
   State await(std::unique_lock<std::mutex>& lock, const Deadline& deadline);
   void on_change() noexcept;
@@ -72,7 +77,14 @@ class Stream : public Source {
   size_t staged_from_ = 0;                  // bytes of staged_ that read() has taken
   std::array<std::string, 3> unfinished_;   // by chunk kind: the beginning of a UTF-8 character
   std::array<int64_t, 3> position_{};       // by chunk kind: bytes delivered
+  int64_t place_ = 0;                       // placed: where the next byte belongs
+  bool gap_ = false;                        // a GAP is to be delivered, with place_
 };
+
+/// What the streams of each operation are like.
+Stream::Shape exec_shape(const model::ExecRequest& request);
+Stream::Shape attach_shape(const model::ExecAttachRequest& request);
+Stream::Shape console_shape();
 
 /// Wraps what the gate started into a handle.
 stacyvm_stream* make_stream(const std::shared_ptr<Session>& session, std::shared_ptr<channel::Stream> below, Stream::Shape shape);

@@ -30,7 +30,7 @@
  *             A close never fails and never waits for a guest. Closing a handle while another thread is inside a call
  *             on that same handle is the caller's mistake; *_cancel that call first and join the thread.
  *  Threads    Instance, session and sandbox handles: any thread, concurrently. A stream, queue or op: one thread at a time, beside
- *             stacyvm_stream_cancel, stacyvm_op_cancel and stacyvm_exec_signal, which any thread may call at any time.
+ *             stacyvm_stream_cancel, stacyvm_op_cancel, stacyvm_exec_signal and stacyvm_exec_resize, which any thread may call at any time.
  *  fork       After fork without exec, every call on an inherited handle answers STACYVM_E_FORKED, and *_close and *_free only
  *             release memory. The parent's sandboxes are unaffected. A child may open an instance of its own.
  *  Poll fds   Level-triggered: readable exactly when the next call would not answer STACYVM_E_AGAIN. Made when first asked for.
@@ -188,6 +188,13 @@ typedef struct stacyvm_spawn_options {
 #define STACYVM_EXEC_STDIN UINT64_C(1) /**< exec_start: the caller writes standard input. Otherwise it is stdin_data, or empty. */
 #define STACYVM_EXEC_MERGE UINT64_C(2) /**< Standard error goes where standard output goes, in order. */
 #define STACYVM_EXEC_TEXT UINT64_C(4)  /**< exec_start: no chunk ends inside a UTF-8 character. Bytes that are not UTF-8 pass unchanged. */
+#define STACYVM_EXEC_PTY UINT64_C(8)   /**< exec_start: a terminal is standard input, output and error, and the controlling one; output is STDOUT.
+                                            Input as with STACYVM_EXEC_STDIN; Ctrl-C is the byte 3. stacyvm_stream_finish types the end-of-file
+                                            character (twice where a line was begun; not where the program reads keys). TERM is xterm-256color unless
+                                            the environment has one. Ending the stream hangs up, and kills what is left 250 ms later. Not with MERGE. */
+#define STACYVM_EXEC_BACKGROUND UINT64_C(16) /**< exec_start: the command goes on when its stream is closed, and is killed when it is cancelled. Its
+                                            output is never held up: the last ring_bytes of it are kept, and the stream is attached as if by
+                                            stacyvm_exec_attach from 0. Not with TEXT. At most 256 run in a sandbox at a time (LIMIT). */
 
 /** What command to run. Either argv or shell. */
 typedef struct stacyvm_exec_options {
@@ -208,6 +215,10 @@ typedef struct stacyvm_exec_options {
   const void *stdin_data;  /**< stacyvm_exec only: standard input, then end of file. */
   uint64_t stdin_size;     /**< Bytes in stdin_data, at most 64 MiB. */
   uint64_t flags;          /**< STACYVM_EXEC_. */
+  uint32_t rows;           /**< Of the terminal, 1 to 4,096. 0: 24. Only with STACYVM_EXEC_PTY. */
+  uint32_t cols;           /**< The same; 0: 80. */
+  uint64_t ring_bytes;     /**< Bytes of output that are kept, 4 KiB to 4 MiB. 0: 256 KiB. Only with STACYVM_EXEC_BACKGROUND. All of a sandbox's
+                                commands together keep at most 32 MiB; beyond that a command keeps less. */
 } stacyvm_exec_options;
 
 #define STACYVM_REASON_EXITED 0       /**< The command ended by itself. */
@@ -240,6 +251,7 @@ typedef struct stacyvm_exec_result {
 #define STACYVM_CHUNK_STDERR 2 /**< Bytes of standard error. */
 #define STACYVM_CHUNK_EXIT 3   /**< The command ended: exit_code and signal are set. STACYVM_E_END follows. */
 #define STACYVM_CHUNK_EVENT 4  /**< Something that happened, as a JSON object; position is its id, or of a watch its running number from 1 on. */
+#define STACYVM_CHUNK_GAP 6    /**< Bytes were lost, or not asked for: output goes on at `position`. Size 0. Attached and console streams only. */
 
 /** One piece of a stream. Output. */
 typedef struct stacyvm_chunk {
@@ -247,7 +259,8 @@ typedef struct stacyvm_chunk {
   int32_t kind;         /**< STACYVM_CHUNK_. Skip kinds you do not know. */
   const void *data;     /**< Borrowed until the next call on the same stream. NULL when size is 0. */
   uint64_t size;        /**< Bytes at data. */
-  int64_t position;     /**< How many bytes of this kind came before. EVENT: the event's id. */
+  int64_t position;     /**< How many bytes of this kind came before. EVENT: the event's id. Attached and console streams: where in the whole
+                             output, both kinds together, the chunk begins; position + size is a place to attach from. */
   int32_t exit_code;    /**< EXIT only: 128 + signal where a signal ended it. */
   int32_t signal;       /**< EXIT only: Linux signal number, or 0. */
   uint64_t flags;       /**< 0. */
@@ -293,7 +306,7 @@ STACYVM_API uint32_t stacyvm_version(void);
 /** The same as text: "1.0.0". Static. */
 STACYVM_API const char *stacyvm_version_string(void);
 /** 1 if this library has the named feature, else 0 (also for NULL). Names: "native" (the native back end), "files", "queue",
- *  "exec.text", "names", "idempotency", "events". Later releases add names and never remove one. */
+ *  "exec.text", "names", "idempotency", "events", "exec.pty", "exec.background", "console". Later releases add names and never remove one. */
 STACYVM_API int32_t stacyvm_has_feature(const char *name);
 /** What STACYVM_INIT calls: zeroes `size` bytes at `options` and stores `size` in the first four. NULL or a size below 4: does nothing. */
 STACYVM_API void stacyvm_struct_init(void *options, uint32_t size);
@@ -420,6 +433,17 @@ STACYVM_API void stacyvm_exec_result_clear(stacyvm_exec_result *r);
 /** Starts a command whose output and end arrive on a stream, and whose input is written to it with STACYVM_EXEC_STDIN. Never waits for the
  *  guest: that there is no such program arrives on the stream (FILE_NOT_FOUND). Errors here: NOT_FOUND, and malformed options. */
 STACYVM_API int32_t stacyvm_exec_start(stacyvm_sandbox *sb, const stacyvm_exec_options *o, stacyvm_stream **out, stacyvm_error **err);
+/** Attaches to a background command: its output from the byte `from_offset` on (stdout and stderr together, as chunks' `position` counts;
+ *  STACYVM_UNLIMITED: what comes from now on, after a GAP that tells where), its EXIT, and its input. Never waits; what is wrong arrives on
+ *  the stream: NOT_FOUND no such command, or one that ended so long ago that it is forgotten (the last 64 are known); INVALID from_offset is beyond
+ *  the output; CONFLICT not a background command; LIMIT 16 streams are attached. Bytes that are no longer kept, or that the stream was too slow for, are
+ *  one GAP chunk. Any attached stream may write, if the command was started with STACYVM_EXEC_STDIN or _PTY (otherwise the bytes are
+ *  dropped); end of file comes only from stacyvm_stream_finish. Close detaches; cancel kills the command. */
+STACYVM_API int32_t stacyvm_exec_attach(stacyvm_sandbox *sb, const char *exec_id, uint64_t from_offset, stacyvm_stream **out,
+                                        stacyvm_error **err);
+/** Sets the size of the command's terminal (1 to 4,096 each); what runs in its foreground gets SIGWINCH. Any thread. Without a terminal nothing
+ *  happens. A command that has ended is STACYVM_E_CLOSED. */
+STACYVM_API int32_t stacyvm_exec_resize(stacyvm_stream *st, uint32_t rows, uint32_t cols, stacyvm_error **err);
 /** The id of the command that an exec stream belongs to: ASCII, unique, never used again; it names the command in the audit log too.
  *  Borrowed; NULL for other streams and for NULL. Works on closed and inherited handles too. */
 STACYVM_API const char *stacyvm_exec_id(const stacyvm_stream *st);
@@ -431,6 +455,12 @@ STACYVM_API int32_t stacyvm_exec_signal(stacyvm_stream *st, int32_t linux_signo,
 /** How the command ended. STACYVM_E_AGAIN until the stream has delivered STACYVM_CHUNK_EXIT; the stream's error if it failed. The numbers of
  *  bytes are those delivered; there is no data and nothing to clear. */
 STACYVM_API int32_t stacyvm_exec_result_of(stacyvm_stream *st, stacyvm_exec_result *out, stacyvm_error **err);
+
+#define STACYVM_CONSOLE_FOLLOW UINT64_C(1) /**< Go on with what comes. */
+
+/** A stream of the last 64 KiB of what all commands of the sandbox wrote, in order of arrival: chunks STDOUT, STDERR and GAP. Never waits.
+ *  The last lines as text: the operation "sandbox.logs". */
+STACYVM_API int32_t stacyvm_console(stacyvm_sandbox *sb, uint64_t flags, stacyvm_stream **out, stacyvm_error **err);
 
 /* ------------------------------------------------------------------ files
  * Listing, globbing, moving, chmod, mkdir and removing are operations of stacyvm_call ("file.list", ...). Paths are absolute, are
@@ -511,19 +541,21 @@ STACYVM_API int32_t stacyvm_events(stacyvm_session *s, const char *filter_json, 
 
 /* ---------------------------------------------------------------- streams */
 
-#define STACYVM_STREAM_EXEC 1   /**< A command: chunks STDOUT, STDERR, EXIT. */
+#define STACYVM_STREAM_EXEC 1   /**< A command: chunks STDOUT, STDERR, EXIT; attached also GAP. */
 #define STACYVM_STREAM_READER 2 /**< A file being read: chunks BYTES. */
 #define STACYVM_STREAM_WRITER 3 /**< A file being written: no chunks; STACYVM_E_END once it is committed. */
 #define STACYVM_STREAM_PORT 4   /**< A connection into the sandbox: chunks BYTES; STACYVM_E_END when the other side sends no more. */
 #define STACYVM_STREAM_WATCH 5  /**< Changes of files: chunks EVENT. */
 #define STACYVM_STREAM_EVENTS 6 /**< What happens: chunks EVENT. */
+#define STACYVM_STREAM_CONSOLE 7 /**< What a sandbox's commands wrote: chunks STDOUT, STDERR, GAP. */
 
 /** The next chunk. STACYVM_E_END after the last one, STACYVM_E_AGAIN when none came in time, otherwise what ended the stream; END and
  *  failures repeat. The library holds at most a mebibyte or so per stream that is not read; the guest then waits.
  *  Errors: what the guest answered (FILE_NOT_FOUND ...); CLOSED the sandbox went away; CANCELLED. */
 STACYVM_API int32_t stacyvm_stream_next(stacyvm_stream *st, int64_t timeout_ms, stacyvm_chunk *out, stacyvm_error **err);
 /** Copies at most `cap` (> 0) bytes, at least one, and stores their number in *n. What does not fit stays for the next call. On an exec
- *  stream only with STACYVM_EXEC_MERGE (INVALID otherwise: two outputs would be mixed); its EXIT chunk is then skipped.
+ *  stream only with STACYVM_EXEC_MERGE or _PTY and not attached (INVALID otherwise: outputs would be mixed, or a gap unseen); its EXIT chunk is
+ *  then skipped.
  *  Answers as stacyvm_stream_next. */
 STACYVM_API int32_t stacyvm_stream_read(stacyvm_stream *st, void *buf, uint64_t cap, int64_t timeout_ms, uint64_t *n, stacyvm_error **err);
 /** Queues bytes for the guest until all are taken or timeout_ms is over. *n: how many were; STACYVM_E_AGAIN instead of none.
@@ -540,9 +572,9 @@ STACYVM_API int32_t stacyvm_stream_fd(stacyvm_stream *st, int32_t for_write);
 /** STACYVM_STREAM_; 0 for NULL. Never changes for a stream. */
 STACYVM_API int32_t stacyvm_stream_kind(const stacyvm_stream *st);
 /** Ends the stream: every call on it, waiting or later, answers STACYVM_E_CANCELLED. A command's process group is killed, an uncommitted
- *  file dropped. Nothing happens to a stream that has ended. Any thread. NULL: does nothing. */
+ *  file dropped; a terminal is hung up first. Nothing happens to a stream that has ended. Any thread. NULL: does nothing. */
 STACYVM_API void stacyvm_stream_cancel(stacyvm_stream *st);
-/** As cancel, and frees the handle. */
+/** As cancel, and frees the handle. A background command goes on. */
 STACYVM_API void stacyvm_stream_close(stacyvm_stream *st);
 
 /* ------------------------------------------------------ one descriptor for many

@@ -107,6 +107,8 @@ struct Exec {
   uint64_t output_limit = 0;
   std::string stdin_data;  ///< Sandbox::exec only.
   uint64_t flags = 0;      ///< STACYVM_EXEC_
+  uint32_t rows = 0, cols = 0;  ///< STACYVM_EXEC_PTY
+  uint64_t ring_bytes = 0;      ///< STACYVM_EXEC_BACKGROUND
 
   static Exec sh(std::string text) {
     Exec exec;
@@ -161,6 +163,9 @@ class ExecOptions {
     options_.stdin_data = exec.stdin_data.data();
     options_.stdin_size = exec.stdin_data.size();
     options_.flags = exec.flags;
+    options_.rows = exec.rows;
+    options_.cols = exec.cols;
+    options_.ring_bytes = exec.ring_bytes;
   }
   ExecOptions(const ExecOptions&) = delete;
   ExecOptions& operator=(const ExecOptions&) = delete;
@@ -174,7 +179,7 @@ class ExecOptions {
 
 }  // namespace detail
 
-/// Bytes on their way. One thread at a time; cancel and signal from any.
+/// Bytes on their way. One thread at a time; cancel, signal and resize from any.
 class Stream {
  public:
   explicit Stream(stacyvm_stream* owned) noexcept : handle_(owned) {}
@@ -216,6 +221,9 @@ class Stream {
   }
   void signal(int32_t linux_signo, uint64_t flags = 0) {
     detail::call([&](stacyvm_error** e) { return stacyvm_exec_signal(get(), linux_signo, flags, e); });
+  }
+  void resize(uint32_t rows, uint32_t cols) {
+    detail::call([&](stacyvm_error** e) { return stacyvm_exec_resize(get(), rows, cols, e); });
   }
   /// Nothing until the end has been delivered.
   std::optional<ExecResult> exec_result() {
@@ -264,6 +272,15 @@ class Sandbox {
   Stream exec_start(const Exec& exec) {
     const detail::ExecOptions options(exec);
     return stream([&](stacyvm_stream** out, stacyvm_error** e) { return stacyvm_exec_start(get(), options.get(), out, e); });
+  }
+
+  /// A background command's output from `from_offset` on (STACYVM_UNLIMITED: what comes from now on), its input and its end.
+  Stream attach(const std::string& exec_id, uint64_t from_offset = 0) {
+    return stream([&](stacyvm_stream** out, stacyvm_error** e) { return stacyvm_exec_attach(get(), exec_id.c_str(), from_offset, out, e); });
+  }
+  /// What the sandbox's commands wrote. flags: STACYVM_CONSOLE_.
+  Stream console(uint64_t flags = 0) {
+    return stream([&](stacyvm_stream** out, stacyvm_error** e) { return stacyvm_console(get(), flags, out, e); });
   }
 
   std::string read_file(const std::string& path, uint64_t max = 0) {

@@ -85,10 +85,12 @@ void Connection::send(protocol::FrameType type, uint32_t stream, std::string_vie
   protocol::encode_frame(out_, type, stream, payload);
 }
 
+void Connection::touched(size_t size) noexcept { data_touched_ |= size > kIdleBytes; }
+
 void Connection::send_data(uint32_t stream, protocol::DataKind kind, size_t size) {
   char header[protocol::kHeaderBytes];
   protocol::encode_header(header, protocol::FrameType::data, stream, static_cast<uint32_t>(size), kind);
-  if (size > kIdleBytes) data_touched_ = true;
+  touched(size);
   if (size <= kQueueBytes) {
     out_.append(header, sizeof header);
     out_.append(data_, size);

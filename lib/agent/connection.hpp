@@ -38,6 +38,8 @@ class Connection {
   void send(protocol::FrameType type, uint32_t stream, std::string_view payload);
   /// Room for the payload of one DATA frame: kMaxData bytes that the caller fills, then passes to send_data.
   char* data() noexcept { return data_; }
+  /// data() was filled up to `size` and not sent.
+  void touched(size_t size) noexcept;
   /// Sends the first `size` bytes of data(). Small ones are queued, large ones go to the socket from where they are; what it
   /// does not take is queued. Call only while !congested().
   void send_data(uint32_t stream, protocol::DataKind kind, size_t size);

@@ -1,81 +1,56 @@
-// One command: its process, its three pipes, and everything that can end it.
+// Streams that start a command.
 #pragma once
-#include <sys/resource.h>
-
 #include <memory>
-#include <string>
 
-#include "agent/launch.hpp"
-#include "agent/loop.hpp"
+#include "agent/process.hpp"
 #include "agent/stream.hpp"
 
 namespace svm::agent {
 
-/// After the command's own process has ended, something it left behind may still hold its output pipes. The stream ends
-/// when they have been silent for kQuietUs, at the latest kDrainUs after the end (what was in the pipes then is always sent).
-inline constexpr int64_t kQuietUs = 100'000;
-inline constexpr int64_t kDrainUs = 1'000'000;
-
-/// When the report of a new child is looked at for the first time, unless output or its end come before: most commands are
-/// over by then, and each look less is a wake-up less, for us and for the host.
-inline constexpr int64_t kReportCheckUs = 1'000;
-
-class Exec final : public Stream, private Ready {
+/// A foreground command: its output goes where there is credit, it waits where there is none, and it ends with its stream.
+class Exec final : public Stream, private ProcessWatcher, private OutputSink, private InputSource {
  public:
   Exec(Loop& loop, uint32_t id, protocol::ExecRequest&& request);
   ~Exec() override;
 
   void start() override;
-  void on_data(std::string_view bytes) override;
-  void on_end() override;
-  void on_cancel() override;
-  void on_signal(int signal, bool group) override;
-  void on_room() override;
-  void on_deadline() override;
-  /// The leader was reaped.
-  void on_exit(int status, const rusage& usage);
+  void on_data(std::string_view bytes) override { process_->write(*this, bytes); }
+  void on_end() override { process_->end_input(); }
+  void on_cancel() override { process_->cancel(); }
+  void on_signal(int signal, uint32_t flags) override;
+  void on_resize(uint32_t rows, uint32_t columns) override;
+  void on_room() override { process_->resume_output(); }
 
  private:
-  enum Tag { kReport, kIn, kOut, kErr };
-  struct Output {
-    Fd pipe;
-    Watch watch;
-    size_t owed = 0;  // bytes that were in the pipe when the leader ended
-    bool open() const noexcept { return pipe.valid(); }
-  };
+  void on_process_started() override { send_started(process_->pid()); }
+  void on_process_end() override { finish(process_->result()); }
+  size_t output_room() override;
+  void on_output(protocol::DataKind kind, size_t size) override { send_data(kind, size); }
+  void input_taken(size_t size) override { consumed(size); }
 
-  void on_ready(int tag, uint32_t events) override;
-  int make_pipes(ChildFds& child);
-  void read_report();
-  void started();
-  void refuse(const LaunchReport& report);
-  void write_input();
-  /// Reads once; false: nothing there, no room, or the end.
-  bool read_output(Output& output, protocol::DataKind kind);
-  void arm(Output& output, uint32_t events);
-  void drain();
-  void close_outputs();
-  /// Ends the command and all that descends from it (see kill_tree).
-  void kill(protocol::ExecReason reason);
-  void maybe_finish();
-  void update_deadline();
-
-  protocol::ExecRequest request_;
-  std::unique_ptr<Launch> launch_;  // until the report
-  pid_t pid_ = 0;
-  bool reported_ = false, exited_ = false, killed_ = false;
-  protocol::ExecReason killed_for_{};
-  int status_ = 0;
-  rusage usage_{};
-  int64_t started_us_ = 0, ended_us_ = 0, timeout_us_ = kNoDeadline, report_check_us_ = kNoDeadline, last_output_us_ = 0;
-  uint64_t output_ = 0, oom_kills_ = 0;
-  uint64_t pending_signals_[2] = {0, 0};  // came before the command existed: to the leader, to its group
-  Fd report_, input_;
-  Watch report_watch_, input_watch_;
-  std::string unread_;     // bytes for the command's stdin
-  size_t unread_at_ = 0;
-  bool input_ended_ = false;
-  Output out_, err_;
+  const std::shared_ptr<Process> process_;
 };
+
+/// A background command: the stream tells that it started and how it ended. Cancelled, it ends the command; gone, it does not.
+class BackgroundExec final : public Stream, private ProcessWatcher {
+ public:
+  BackgroundExec(Loop& loop, uint32_t id, protocol::ExecRequest&& request);
+  ~BackgroundExec() override;
+
+  void start() override;
+  void on_cancel() override { process_->cancel(); }
+  void on_signal(int signal, uint32_t flags) override;
+  void on_resize(uint32_t rows, uint32_t columns) override;
+  bool quiet() const noexcept override { return true; }
+
+ private:
+  void on_process_started() override { send_started(process_->pid()); }
+  void on_process_end() override { finish(process_->result()); }
+
+  const std::shared_ptr<Process> process_;
+};
+
+/// A signal as SIGNAL frames and requests name it.
+void signal_process(Process& process, int signal, uint32_t flags);
 
 }  // namespace svm::agent

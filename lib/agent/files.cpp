@@ -165,6 +165,10 @@ std::unique_ptr<Stream> make_stream(Loop& loop, uint32_t id, protocol::Request&&
     case Op::mkdir: return one_shot(loop, id, request.mkdir, make_directory);
     case Op::symlink: return one_shot(loop, id, request.symlink, make_symlink);
     case Op::link: return one_shot(loop, id, request.link, make_link);
+    case Op::attach: return make_attach(loop, id, std::move(request.attach));
+    case Op::process_list: return make_process_list(loop, id, std::move(request));
+    case Op::process_signal: return make_process_signal(loop, id, std::move(request));
+    case Op::console: return make_console(loop, id, request.console);
   }
   return nullptr;  // the decoder knows no other
 }

@@ -1,6 +1,7 @@
 #include "agent/launch.hpp"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@ namespace svm::agent {
 namespace {
 
 constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr char kDefaultTerm[] = "xterm-256color";
 constexpr char kShell[] = "/bin/sh";
 constexpr int kReportFd = 3;
 
@@ -80,6 +82,7 @@ Launch::Launch(const AgentOptions& options, const Rights& rights, const protocol
     }
   }
   for (const auto& variable : request.env) env.set(variable.first, variable.second);
+  if (request.terminal && !env.find("TERM")) env.set("TERM", kDefaultTerm);
   const std::string* path = env.find("PATH");
   path_ = path ? *path : kDefaultPath;
   env_ = env.strings();
@@ -113,8 +116,10 @@ void Launch::child(const ChildFds& fds, int report) const noexcept {
     check(LaunchStep::group, result_of(::write(options_.command_groups[i], "0", 1)));
 
   check(LaunchStep::stdio, result_of(::dup2(fds.in.get(), STDIN_FILENO)));
-  check(LaunchStep::stdio, result_of(::dup2(fds.out.get(), STDOUT_FILENO)));
-  check(LaunchStep::stdio, result_of(::dup2(fds.err ? fds.err.get() : fds.out.get(), STDERR_FILENO)));
+  if (!fds.out) check(LaunchStep::stdio, result_of(::ioctl(STDIN_FILENO, TIOCSCTTY, 0)));
+  const int out = fds.out ? fds.out.get() : STDIN_FILENO;
+  check(LaunchStep::stdio, result_of(::dup2(out, STDOUT_FILENO)));
+  check(LaunchStep::stdio, result_of(::dup2(fds.err ? fds.err.get() : out, STDERR_FILENO)));
   if (report != kReportFd) {
     check(LaunchStep::stdio, result_of(::dup3(report, kReportFd, O_CLOEXEC)));
     report_fd = kReportFd;

@@ -22,7 +22,7 @@ struct LaunchReport {
 };
 
 struct ChildFds {
-  Fd in, out, err;  // err not valid: same as out
+  Fd in, out, err;  // err not valid: same as out; out not valid: `in` is a terminal for all three, and becomes the controlling one
 };
 
 /// A command ready to be started. Owns every byte the child looks at.

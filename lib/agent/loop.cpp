@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <csignal>
 
-#include "agent/exec.hpp"
+#include "agent/process_table.hpp"
 #include "core/bytes.hpp"
 #include "core/clock.hpp"
 
@@ -20,6 +20,8 @@ enum Tag { kChannel, kSignals, kLife };
 constexpr int kEvents = 64;      // fetched at once
 constexpr int kReads = 4;        // of the channel in one round
 constexpr int kMaxSignalNumber = 64;
+
+bool is_side(uint32_t number) noexcept { return number >= 1 && number <= protocol::kMaxTerminalSide; }
 }  // namespace
 
 int Watch::start(Loop& loop, int fd, uint32_t events, Ready& ready, int tag) {
@@ -54,6 +56,10 @@ void Watch::stop() noexcept {
   loop_ = nullptr;
   events_ = 0;
 }
+
+Loop::Loop(Context& context, Connection& connection) : context_(context), connection_(connection), processes_(std::make_unique<ProcessTable>()) {}
+
+Loop::~Loop() = default;
 
 int Loop::open() {
   epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
@@ -162,7 +168,12 @@ bool Loop::dispatch(const protocol::Frame& frame) {
     case FrameType::signal:
       number = reader.u32();
       flags = reader.u32();
-      if (number == 0 || number > kMaxSignalNumber || (flags & ~protocol::kSignalGroup)) return false;
+      if (number == 0 || number > kMaxSignalNumber || (flags & ~protocol::kSignalGroup & ~protocol::kSignalTree)) return false;
+      break;
+    case FrameType::resize:
+      number = reader.u32();
+      flags = reader.u32();
+      if (!is_side(number) || !is_side(flags)) return false;
       break;
     case FrameType::end:
     case FrameType::cancel: break;
@@ -187,7 +198,8 @@ bool Loop::dispatch(const protocol::Frame& frame) {
       stream.on_room();
       return true;
     case FrameType::cancel: stream.on_cancel(); return true;
-    case FrameType::signal: stream.on_signal(static_cast<int>(number), (flags & protocol::kSignalGroup) != 0); return true;
+    case FrameType::signal: stream.on_signal(static_cast<int>(number), flags); return true;
+    case FrameType::resize: stream.on_resize(number, flags); return true;
     default: return false;
   }
 }
@@ -222,9 +234,9 @@ void Loop::reap() {
     if (pid <= 0) return;
     const auto leader = leaders_.find(pid);
     if (leader == leaders_.end()) continue;
-    Exec* exec = leader->second;
+    Process* process = leader->second;
     leaders_.erase(leader);
-    exec->on_exit(status, usage);
+    process->on_exit(status, usage);
   }
 }
 
@@ -241,7 +253,7 @@ void Loop::take_turns() {
 
 int Loop::wait_ms() const {
   if (!turns_.empty()) return 0;
-  int64_t next = kNoDeadline;
+  int64_t next = processes_->next_deadline();
   for (const auto& stream : streams_) next = std::min(next, stream.second->deadline());
   if (next == kNoDeadline) return -1;
   const int64_t left = next - monotonic_us();
@@ -251,6 +263,7 @@ int Loop::wait_ms() const {
 
 void Loop::fire_deadlines() {
   int64_t now = -1;
+  if (processes_->next_deadline() != kNoDeadline) processes_->fire_deadlines(now = monotonic_us());
   for (auto& stream : streams_) {
     if (stream.second->finished() || stream.second->deadline() == kNoDeadline) continue;
     if (now < 0) now = monotonic_us();
@@ -264,7 +277,8 @@ void Loop::bury() {
     if (found != streams_.end() && found->second->finished()) streams_.erase(found);  // not if the id is in use again
   }
   retired_.clear();
-  if (streams_.empty()) connection_.trim();
+  processes_->settle();
+  if (std::all_of(streams_.begin(), streams_.end(), [](const auto& stream) { return stream.second->quiet(); })) connection_.trim();
 }
 
 }  // namespace svm::agent

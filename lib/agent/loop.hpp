@@ -15,7 +15,8 @@
 
 namespace svm::agent {
 
-class Exec;
+class Process;
+class ProcessTable;
 
 /// Told when a watched descriptor is ready. `tag` is the one it was watched with.
 class Ready {
@@ -60,17 +61,19 @@ class Loop final : public Ready {
  public:
   enum class End { closed, malformed, failed };
 
-  Loop(Context& context, Connection& connection) noexcept : context_(context), connection_(connection) {}
+  Loop(Context& context, Connection& connection);
+  ~Loop();
   /// SIGCHLD is blocked. Serves until the channel or `life` ends.
   End run();
 
   const Context& context() const noexcept { return context_; }
   Connection& connection() noexcept { return connection_; }
+  ProcessTable& processes() noexcept { return *processes_; }
 
   // --- for streams
   void add_turn(uint32_t stream) { turns_.push_back(stream); }
   void retire(uint32_t stream) { retired_.push_back(stream); }
-  void add_leader(int pid, Exec& exec) { leaders_[pid] = &exec; }
+  void add_leader(int pid, Process& process) { leaders_[pid] = &process; }
   void remove_leader(int pid) { leaders_.erase(pid); }
   bool has_leaders() const noexcept { return !leaders_.empty(); }
   /// What all watches of files together hold of the kernel.
@@ -100,8 +103,9 @@ class Loop final : public Ready {
   std::unordered_map<uint64_t, Watch*> watches_;  // outlives all watches: each leaves it when it stops
   uint64_t next_token_ = 1;
   Watch channel_watch_, signal_watch_, life_watch_;
-  std::unordered_map<int, Exec*> leaders_;
+  std::unordered_map<int, Process*> leaders_;
   FileWatches file_watches_;  // outlives streams_
+  std::unique_ptr<ProcessTable> processes_;  // after what its watches and leaders are in
   std::unordered_map<uint32_t, std::unique_ptr<Stream>> streams_;
   std::vector<uint32_t> turns_, retired_;
   bool was_congested_ = false;
@@ -112,6 +116,10 @@ class Loop final : public Ready {
 /// The stream that serves a request.
 std::unique_ptr<Stream> make_stream(Loop& loop, uint32_t id, protocol::Request&& request);
 std::unique_ptr<Stream> make_exec(Loop& loop, uint32_t id, protocol::ExecRequest&& request);
+std::unique_ptr<Stream> make_attach(Loop& loop, uint32_t id, protocol::AttachRequest&& request);
+std::unique_ptr<Stream> make_console(Loop& loop, uint32_t id, const protocol::ConsoleRequest& request);
+std::unique_ptr<Stream> make_process_list(Loop& loop, uint32_t id, protocol::Request&& request);
+std::unique_ptr<Stream> make_process_signal(Loop& loop, uint32_t id, protocol::Request&& request);
 std::unique_ptr<Stream> make_read(Loop& loop, uint32_t id, protocol::ReadRequest&& request);
 std::unique_ptr<Stream> make_write(Loop& loop, uint32_t id, protocol::WriteRequest&& request);
 std::unique_ptr<Stream> make_list(Loop& loop, uint32_t id, protocol::ListRequest&& request);

@@ -28,6 +28,12 @@ void Stream::send_data(protocol::DataKind kind, size_t size) {
   loop_.connection().send_data(id_, kind, size);
 }
 
+void Stream::send_started(uint32_t pid) {
+  std::string payload;
+  ByteWriter(payload).u32(pid);
+  loop_.connection().send(protocol::FrameType::started, id_, payload);
+}
+
 void Stream::consumed(size_t size) {
   grantable_ += size;
   if (finished_ || grantable_ < kGrantBytes) return;

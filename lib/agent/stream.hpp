@@ -31,12 +31,16 @@ class Stream {
   virtual void on_data(std::string_view bytes) { consumed(bytes.size()); }  // nobody wants them
   virtual void on_end() {}
   virtual void on_cancel();
-  virtual void on_signal(int signal, bool group) { (void)signal, (void)group; }
+  virtual void on_signal(int signal, uint32_t flags) { (void)signal, (void)flags; }
+  virtual void on_resize(uint32_t rows, uint32_t columns) { (void)rows, (void)columns; }
   /// Credit came, or the socket has room again.
   virtual void on_room() {}
   /// A bounded piece of work; true: another turn, please.
   virtual bool on_turn() { return false; }
   virtual void on_deadline() {}
+
+  /// Waits for something that may take days, and needs no room meanwhile.
+  virtual bool quiet() const noexcept { return false; }
 
   // --- accounting, done by the loop; false: the peer broke a rule
   bool take_data(size_t size) noexcept;
@@ -50,6 +54,8 @@ class Stream {
   void send_data(protocol::DataKind kind, size_t size);
   /// Bytes that came with on_data are out of our hands: the host may send as many more.
   void consumed(size_t size);
+  /// Tells the host that the command exists.
+  void send_started(uint32_t pid);
   /// Asks for turns.
   void want_turn();
   void set_deadline(int64_t at_us) noexcept { deadline_ = at_us; }

@@ -48,6 +48,11 @@ class Stream {
   virtual void cancel() noexcept = 0;
   /// Throws Error: invalid outside 1 to 64, closed after the end, limit while the agent has stopped reading.
   virtual void send_signal(int signal, bool group) = 0;
+  /// Ends the command behind the stream, where cancel() only lets go of it (an attached stream); otherwise as cancel().
+  virtual void kill() noexcept { cancel(); }
+  /// Sets the size of the command's terminal; nothing happens without one. Throws Error: invalid outside 1 to kMaxTerminalSide, closed and limit
+  /// as send_signal.
+  virtual void resize(uint32_t rows, uint32_t columns) = 0;
 
   /// Whether next() / write() would do something now (report the end included). Any thread.
   virtual bool readable() const noexcept = 0;

@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <csignal>
 #include <mutex>
 #include <new>
 #include <unordered_map>
@@ -58,7 +59,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void start(std::string_view hello);
   std::shared_ptr<StreamState> request(protocol::Op op, std::string_view payload);
   bool send(FrameType type, uint32_t stream, std::string_view payload, protocol::DataKind kind = protocol::DataKind::bytes) noexcept;
-  void send_signal(uint32_t stream, int signal, bool group);
+  void send_control(FrameType type, uint32_t stream, uint32_t first, uint32_t second);
   void close() noexcept { fail(closed_); }
   size_t open_streams() const noexcept {
     const std::lock_guard lock(mutex_);
@@ -138,15 +139,16 @@ bool Connection::send(FrameType type, uint32_t stream, std::string_view payload,
   return true;
 }
 
-void Connection::send_signal(uint32_t stream, int signal, bool group) {
+/// A frame of two numbers, for a stream that is open.
+void Connection::send_control(FrameType type, uint32_t stream, uint32_t first, uint32_t second) {
   std::string payload;
   ByteWriter writer(payload);
-  writer.u32(static_cast<uint32_t>(signal));
-  writer.u32(group ? protocol::kSignalGroup : 0);
+  writer.u32(first);
+  writer.u32(second);
   const std::lock_guard lock(mutex_);
   if (!streams_.contains(stream)) throw Error(Code::closed, "the stream has ended");
   if (!has_room_) throw Error(Code::limit, "the agent does not read");
-  send_locked(FrameType::signal, stream, payload, protocol::DataKind::bytes);
+  send_locked(type, stream, payload, protocol::DataKind::bytes);
 }
 
 void Connection::send_locked(FrameType type, uint32_t stream, std::string_view payload, protocol::DataKind kind) noexcept {
@@ -353,7 +355,22 @@ class StreamHandle final : public Stream {
   }
   void send_signal(int signal, bool group) override {
     if (signal < 1 || signal > 64) throw Error(Code::invalid, "no such signal").with("field", "signal");
-    connection_->send_signal(state_->id(), signal, group);
+    connection_->send_control(FrameType::signal, state_->id(), static_cast<uint32_t>(signal), group ? protocol::kSignalGroup : 0);
+  }
+  void kill() noexcept override {
+    if (state_->op() == protocol::Op::attach && !state_->ended()) {
+      constexpr char kKill[] = {SIGKILL, 0, 0, 0, protocol::kSignalTree, 0, 0, 0};
+      connection_->send(FrameType::signal, state_->id(), {kKill, sizeof kKill});
+    }
+    cancel();
+  }
+  void resize(uint32_t rows, uint32_t columns) override {
+    for (const auto& [side, name] : {std::pair{rows, "rows"}, std::pair{columns, "cols"}})
+      if (side < 1 || side > protocol::kMaxTerminalSide)
+        throw Error(Code::invalid, std::string(name) + ": must be from 1 to " + std::to_string(protocol::kMaxTerminalSide))
+            .with("field", name)
+            .with("limit", protocol::kMaxTerminalSide);
+    connection_->send_control(FrameType::resize, state_->id(), rows, columns);
   }
 
   bool readable() const noexcept override { return state_->readable(); }

@@ -10,6 +10,8 @@ namespace {
 constexpr uint32_t kGrantBytes = protocol::kWindow / 4;  // read before the agent hears of it
 constexpr size_t kMergeBytes = 64 * 1024;                // small pieces of one kind are merged up to here
 constexpr size_t kMaxPieces = 256;                       // bounds the bookkeeping of a megabyte that came byte by byte
+constexpr size_t kMaxPlacedPieces = 16 * 1024;           // the same where the order counts
+constexpr size_t kGapBytes = 8;
 
 using Clock = std::chrono::steady_clock;
 
@@ -29,6 +31,7 @@ bool StreamState::wait(Lock& lock, std::condition_variable& on, int64_t timeout_
 }
 
 bool StreamState::deliver(protocol::DataKind kind, std::string data) {
+  if (kind == protocol::DataKind::gap && (!has_positions() || data.size() != kGapBytes)) return false;
   {
     const Lock lock(mutex_);
     if (agent_ended_ || data.size() > receive_credit_) return false;
@@ -44,11 +47,12 @@ bool StreamState::deliver(protocol::DataKind kind, std::string data) {
 }
 
 void StreamState::store(protocol::DataKind kind, std::string data) {
-  if (!pieces_.empty() && pieces_.back().kind == kind && pieces_.back().data.size() + data.size() <= kMergeBytes) {
+  const bool gap = kind == protocol::DataKind::gap;
+  if (!gap && !pieces_.empty() && pieces_.back().kind == kind && pieces_.back().data.size() + data.size() <= kMergeBytes) {
     pieces_.back().data += data;
     return;
   }
-  if (pieces_.size() >= kMaxPieces) {
+  if (!gap && pieces_.size() >= (has_positions() ? kMaxPlacedPieces : kMaxPieces)) {
     // Far behind: keep the order within each kind only. (Between stdout and stderr there never was a certain one.)
     const auto same = std::find_if(pieces_.rbegin(), pieces_.rend(), [&](const Piece& piece) { return piece.kind == kind; });
     if (same != pieces_.rend()) {
@@ -84,7 +88,7 @@ bool StreamState::grant(uint32_t credit) {
 }
 
 bool StreamState::started(uint32_t pid) {
-  return pid != 0 && op_ == protocol::Op::exec && pid_.exchange(pid, std::memory_order_release) == 0;
+  return pid != 0 && (op_ == protocol::Op::exec || op_ == protocol::Op::attach) && pid_.exchange(pid, std::memory_order_release) == 0;
 }
 
 void StreamState::end(std::shared_ptr<const protocol::Result> result) noexcept {

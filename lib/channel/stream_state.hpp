@@ -17,6 +17,7 @@ class StreamState {
  public:
   StreamState(uint32_t id, protocol::Op op) : id_(id), op_(op) {}
   uint32_t id() const noexcept { return id_; }
+  protocol::Op op() const noexcept { return op_; }
 
   // The agent's side, called on the reactor thread. False: the agent broke a rule.
   bool deliver(protocol::DataKind kind, std::string data);
@@ -48,6 +49,8 @@ class StreamState {
 
  private:
   using Lock = std::unique_lock<std::mutex>;
+  /// Its output has positions, which gaps name: the order of pieces is part of what it says.
+  bool has_positions() const noexcept { return op_ == protocol::Op::attach || op_ == protocol::Op::console; }
   void store(protocol::DataKind kind, std::string data);
   /// Only a connection has two ways that end by themselves; elsewhere the Result is the end. mutex_ is held.
   bool half_closed() const noexcept { return agent_ended_ && op_ == protocol::Op::dial; }

@@ -105,6 +105,7 @@ const protocol::Result* Follower::result() const noexcept {
 
 size_t Follower::write(const void*, size_t, int64_t) { throw Error(Code::closed, "a stream of events takes no bytes"); }
 void Follower::send_signal(int, bool) { throw Error(Code::invalid, "a stream of events is no command"); }
+void Follower::resize(uint32_t, uint32_t) { throw Error(Code::invalid, "a stream of events is no command"); }
 
 void Follower::cancel() noexcept {
   {

@@ -26,6 +26,7 @@ class Follower final : public channel::Stream {
   void finish() override {}
   void cancel() noexcept override;
   void send_signal(int, bool) override;
+  void resize(uint32_t, uint32_t) override;
   bool readable() const noexcept override;
   bool writable() const noexcept override { return false; }
   void set_notify(std::function<void()> hook) override { notify_.set(std::move(hook)); }

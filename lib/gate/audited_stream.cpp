@@ -5,16 +5,16 @@
 
 namespace svm::gate {
 
-AuditedStream::AuditedStream(std::shared_ptr<channel::Stream> stream, audit::Log& log, model::AuditRow outcome, std::string exec_id)
-    : stream_(std::move(stream)), log_(log), outcome_(std::move(outcome)), exec_id_(std::move(exec_id)) {}
+AuditedStream::AuditedStream(std::shared_ptr<channel::Stream> stream, audit::Log& log, model::AuditRow outcome, std::string exec_id, bool attached)
+    : NamedStream(std::move(stream), std::move(exec_id)), log_(log), outcome_(std::move(outcome)), attached_(attached) {}
 
 AuditedStream::~AuditedStream() {
-  stream_.reset();  // cancels what still runs, before the log says so
+  below_.reset();  // cancels what still runs, before the log says so
   if (recorded_) return;
   try {
-    // Whoever has read all that the other side sends, and goes, has cut nothing short.
-    outcome_.outcome = code_name(half_ ? Code::ok : Code::cancelled);
-    outcome_.detail = exec_detail(exec_id_, "");
+    // Whoever has read all that the other side sends, or lets go of a background command, has cut nothing short.
+    outcome_.outcome = code_name(half_ || attached_ ? Code::ok : Code::cancelled);
+    outcome_.detail = exec_detail(exec_id_, attached_ ? "detached" : "");
     log_.append(std::move(outcome_));
   } catch (const std::exception&) {
     // A destructor has nobody to tell. The intent without an outcome remains, and the log, once it cannot write, refuses every
@@ -23,7 +23,7 @@ AuditedStream::~AuditedStream() {
 }
 
 channel::Stream::Next AuditedStream::next(int64_t timeout_ms, channel::Piece& out) {
-  const Next next = stream_->next(timeout_ms, out);
+  const Next next = below_->next(timeout_ms, out);
   if (next == Next::half) half_ = true;
   if (next == Next::end && !recorded_) record();
   return next;
@@ -31,7 +31,7 @@ channel::Stream::Next AuditedStream::next(int64_t timeout_ms, channel::Piece& ou
 
 void AuditedStream::record() {
   recorded_ = true;
-  const protocol::Result* result = stream_->result();
+  const protocol::Result* result = below_->result();
   const Code code = result ? result->code : Code::internal;
   outcome_.outcome = code_name(code);
   protocol::ExecResult exec;

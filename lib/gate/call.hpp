@@ -172,7 +172,15 @@ class Call {
     if (failure_ && at_ == kRun) tell_failure();
     if constexpr (kIsStream<O>) {
       if (!failure_ && acts(O::row)) {
-        answer_ = std::make_shared<AuditedStream>(std::move(*answer_), act_.manager.audit(), std::move(outcome), std::move(act_.exec_id));
+        if (act_.background) {
+          // How it ends is known by its own stream, which the manager keeps; the caller's may come and go.
+          auto own = std::make_shared<AuditedStream>(std::move(act_.background), act_.manager.audit(), std::move(outcome), act_.exec_id, false);
+          answer_ = std::make_shared<NamedStream>(std::move(*answer_), std::move(act_.exec_id));
+          act_.manager.keep(std::move(own));
+          return;
+        }
+        constexpr bool kAttached = std::is_same_v<O, ops::ExecAttach>;
+        answer_ = std::make_shared<AuditedStream>(std::move(*answer_), act_.manager.audit(), std::move(outcome), std::move(act_.exec_id), kAttached);
         return;
       }
     }

@@ -17,6 +17,9 @@ static_assert(model::kMaxExecBytes == protocol::kMaxExecBytes);
 static_assert(model::kMaxNameBytes == protocol::kMaxUserBytes);
 static_assert(model::kMaxPathBytes == protocol::kMaxPathBytes);
 static_assert(model::kMaxMounts == protocol::kMaxMounts);
+static_assert(model::kMaxTerminalSide == protocol::kMaxTerminalSide);
+static_assert(model::kMinRingBytes == protocol::kMinRingBytes && model::kMaxRingBytes == protocol::kMaxRingBytes);
+static_assert(model::kMaxIdBytes == protocol::kMaxExecIdBytes);
 
 // A command without a timeout has the sandbox's; -1 is none whatever that says.
 void fill_timeout(const Act& act, model::ExecRequest& request) {
@@ -42,6 +45,11 @@ protocol::ExecRequest to_protocol(Act& act, const model::ExecRequest& request) {
   exec.merge = request.merge;
   exec.timeout_ms = static_cast<uint64_t>(request.timeout_ms);
   exec.output_limit = request.output_limit;
+  exec.terminal = request.tty;
+  exec.rows = request.rows;
+  exec.columns = request.cols;
+  exec.background = request.background;
+  exec.ring_bytes = request.ring_bytes;
   return exec;
 }
 
@@ -69,6 +77,8 @@ std::string exec_summary(std::string_view reason, int32_t exit_code) { return st
 Question Handler<ops::ExecRun>::resolve(Act& act, model::ExecRequest& request) {
   fill_timeout(act, request);
   if (request.use_stdin) model::refuse_field("use_stdin", "is for exec.start; give stdin here");
+  if (request.tty) model::refuse_field("tty", "is for exec.start");
+  if (request.background) model::refuse_field("background", "is for exec.start");
   if (request.output_limit == 0) request.output_limit = model::kDefaultUnaryOutput;
   if (request.output_limit > model::kMaxUnaryOutput)
     model::refuse_field("output_limit", "must be at most " + std::to_string(model::kMaxUnaryOutput) + " for an answer in one piece", model::kMaxUnaryOutput);
@@ -109,9 +119,16 @@ Message Handler<ops::ExecStart>::resolve(Act& act, model::ExecRequest& request) 
 
 std::shared_ptr<channel::Stream> Handler<ops::ExecStart>::run(Act& act, model::ExecRequest& request, Message& plan) {
   Witness witness(act.manager.events(), act.object);
-  auto stream = act.manager.session(request.id)->request(plan.op, std::move(plan.payload));
+  const std::shared_ptr<providers::Session> session = act.manager.session(request.id);
+  std::shared_ptr<channel::Stream> own = session->request(plan.op, std::move(plan.payload));
+  std::shared_ptr<channel::Stream> attached;
+  if (request.background) {
+    // The agent takes requests in their order: the command is there, or why it is not, when this one comes.
+    Message attach = message(protocol::Op::attach, protocol::AttachRequest{act.exec_id, 0, false});
+    attached = session->request(attach.op, std::move(attach.payload));
+  }
   witness.exec_started(act.exec_id, request);
-  return std::make_shared<ObservedStream>(std::move(stream), [witness](const protocol::Result* result, const Counts& counts) {
+  own = std::make_shared<ObservedStream>(std::move(own), [witness](const protocol::Result* result, const Counts& counts) {
     protocol::ExecResult exec;
     if (result && result->code == Code::ok && protocol::decode(result->body, exec))
       witness.exec_ended(exec, counts.out, counts.err);
@@ -120,6 +137,9 @@ std::shared_ptr<channel::Stream> Handler<ops::ExecStart>::run(Act& act, model::E
     else
       witness.exec_failed(Code::cancelled, "its stream was closed", counts);
   });
+  if (!attached) return own;
+  act.background = std::move(own);
+  return attached;
 }
 
 }  // namespace svm::gate

@@ -20,8 +20,9 @@ struct Act {
   manager::Manager& manager;
   const model::Identity& caller;
   model::SandboxRecord object{};  // ObjectRule::sandbox: the sandbox, which the caller may see
-  std::string exec_id{};          // of the command that the call starts; given when it is resolved
-  std::shared_ptr<Witness> witness{};  // of that command
+  std::string exec_id{};          // of the command that the call starts, given when it is resolved, or acts on
+  std::shared_ptr<Witness> witness{};  // of the command that it starts
+  std::shared_ptr<channel::Stream> background{};  // of a background command: what tells its end, whoever is attached
 };
 
 template <class O>
@@ -71,6 +72,13 @@ SVM_HANDLER(SandboxPrune, NoPlan)
 SVM_HANDLER(ExecStart, Message)
 SVM_HANDLER(ExecList, NoPlan)
 SVM_HANDLER(ExecGet, NoPlan)
+SVM_HANDLER(ExecAttach, Message)
+SVM_ASKING_HANDLER(ExecProcesses)
+SVM_ASKING_HANDLER(ExecSignal)
+SVM_ASKING_HANDLER(ExecKill)
+SVM_ASKING_HANDLER(ExecResize)
+SVM_HANDLER(SandboxLogs, NoPlan)
+SVM_HANDLER(SandboxConsole, Message)
 SVM_HANDLER(FileRead, Message)
 SVM_ASKING_HANDLER(FileWrite)
 SVM_HANDLER(FileUpload, Message)

@@ -50,6 +50,8 @@ void Witness::exec_started(std::string exec_id, const model::ExecRequest& reques
   exec_.user = request.user;
   exec_.workdir = request.workdir;
   exec_.shell = request.mode != "argv";
+  exec_.pty = request.tty;
+  exec_.background = request.background;
   exec_.started_ms = system_clock().wall_ms();
   log_->record(exec_);
   events::Data data;

@@ -33,6 +33,8 @@ class ObservedStream final : public channel::Stream {
   void finish() override { stream_->finish(); }
   void cancel() noexcept override { stream_->cancel(); }
   void send_signal(int signal, bool group) override { stream_->send_signal(signal, group); }
+  void kill() noexcept override { stream_->kill(); }
+  void resize(uint32_t rows, uint32_t columns) override { stream_->resize(rows, columns); }
   bool readable() const noexcept override { return stream_->readable(); }
   bool writable() const noexcept override { return stream_->writable(); }
   void set_notify(std::function<void()> hook) override { stream_->set_notify(std::move(hook)); }

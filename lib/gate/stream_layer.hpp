@@ -18,12 +18,14 @@ class StreamLayer : public channel::Stream {
   void finish() override { below_->finish(); }
   void cancel() noexcept override { below_->cancel(); }
   void send_signal(int signal, bool group) override { below_->send_signal(signal, group); }
+  void kill() noexcept override { below_->kill(); }
+  void resize(uint32_t rows, uint32_t columns) override { below_->resize(rows, columns); }
   bool readable() const noexcept override { return below_->readable(); }
   bool writable() const noexcept override { return below_->writable(); }
   void set_notify(std::function<void()> hook) override { below_->set_notify(std::move(hook)); }
 
  protected:
-  const std::shared_ptr<channel::Stream> below_;
+  std::shared_ptr<channel::Stream> below_;
 };
 
 }  // namespace svm::gate

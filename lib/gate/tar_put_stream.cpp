@@ -227,6 +227,7 @@ class TarPutStream final : public channel::Stream {
   }
   void cancel() noexcept override { upload_->abandon(); }
   void send_signal(int, bool) override { throw Error(Code::invalid, "an upload takes no signals"); }
+  void resize(uint32_t, uint32_t) override { throw Error(Code::invalid, "an upload has no terminal"); }
 
   bool readable() const noexcept override {
     const std::lock_guard lock(upload_->mutex);

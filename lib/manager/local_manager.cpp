@@ -82,6 +82,7 @@ class LocalManager final : public Manager {
     }
     wake_.notify_all();
     for (std::thread& reaper : reapers_) reaper.join();
+    release_kept();
     sandboxes_.clear();
     provider_.reset();  // ends the launcher, and with it whatever was left
     reactor_.stop();
@@ -377,6 +378,16 @@ class LocalManager final : public Manager {
     return running(id).session;
   }
 
+  void keep(std::shared_ptr<channel::Stream> stream) override {
+    channel::Stream* const raw = stream.get();
+    {
+      const std::lock_guard lock(mutex_);
+      kept_.emplace(raw, stream);
+    }
+    raw->set_notify([this, raw] { may_have_ended(raw); });
+    may_have_ended(raw);  // it may have come before the hook
+  }
+
   void shutdown(int64_t timeout_ms) override {
     const int64_t deadline = system_clock().monotonic_ms() + timeout_ms;
     std::vector<std::string> ids;
@@ -652,6 +663,46 @@ class LocalManager final : public Manager {
     events_->record(std::move(all));
   }
 
+  /// What no reaper has read: its end is recorded as far as it is known.
+  void release_kept() {
+    std::unordered_map<channel::Stream*, std::shared_ptr<channel::Stream>> kept;
+    {
+      const std::lock_guard lock(mutex_);
+      kept.swap(kept_);
+      to_read_.clear();
+    }
+    for (const auto& [raw, stream] : kept) {
+      stream->set_notify({});
+      read_end(*stream);
+    }
+  }
+
+  /// On any thread, must not block: a reaper looks.
+  void may_have_ended(channel::Stream* stream) {
+    if (!stream->readable()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!kept_.contains(stream)) return;
+      to_read_.insert(stream);
+    }
+    wake_.notify_one();
+  }
+
+  /// Of a stream that is out of kept_. False: it has not ended.
+  bool read_end(channel::Stream& stream) {
+    try {
+      channel::Piece piece;
+      channel::Stream::Next next;
+      while ((next = stream.next(0, piece)) == channel::Stream::Next::piece) {
+      }
+      if (next == channel::Stream::Next::again) return false;
+    } catch (const Error& error) {
+      options_.log.write(LogLevel::error, "end of a command: " + error.message());
+    }
+    stream.set_notify({});
+    return true;
+  }
+
   void audit_system(std::string_view action, const std::string& object, std::string_view outcome, std::string detail) {
     model::AuditRow row;
     row.actor = "system";
@@ -686,6 +737,24 @@ class LocalManager final : public Manager {
         lock.unlock();
         forget_running(record, "lost");
         audit_system("sandbox.destroy", id, "OK", "lost: it ended by itself");
+        lock.lock();
+        continue;
+      }
+      if (!to_read_.empty()) {
+        // Out of both while it is read: streams have one reader at a time.
+        auto node = kept_.extract(*to_read_.begin());
+        to_read_.erase(to_read_.begin());
+        lock.unlock();
+        if (read_end(*node.mapped())) {
+          node = {};  // may write to the log
+          lock.lock();
+          continue;
+        }
+        const std::shared_ptr<channel::Stream> stream = node.mapped();
+        lock.lock();
+        kept_.insert(std::move(node));
+        lock.unlock();
+        may_have_ended(stream.get());
         lock.lock();
         continue;
       }
@@ -777,6 +846,8 @@ class LocalManager final : public Manager {
   std::map<TenantName, std::string> keys_;  // idempotency keys of spawns under way: the request's fingerprint
   std::set<std::pair<int64_t, std::string>> deadlines_;  // monotonic
   std::vector<std::string> lost_;
+  std::unordered_map<channel::Stream*, std::shared_ptr<channel::Stream>> kept_;
+  std::set<channel::Stream*> to_read_;  // of kept_: those that may have ended
   std::set<std::string> early_end_;  // ended before spawn() had finished
   std::set<std::string> stuck_;      // destroying, and the last attempt failed
 };

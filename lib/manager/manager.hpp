@@ -78,6 +78,8 @@ class Manager {
   virtual uint32_t prune(std::string_view tenant, int64_t older_than_ms) = 0;
   /// The session of a running sandbox. Error not_found as get(); Error conflict while it is being made or destroyed.
   virtual std::shared_ptr<providers::Session> session(std::string_view id) = 0;
+  /// Keeps a stream that nobody reads, until its end, and reads that end. Throws nothing but bad_alloc.
+  virtual void keep(std::shared_ptr<channel::Stream> stream) = 0;
   /// Refuses new work (Error closed) and destroys everything within the time. Idempotent.
   virtual void shutdown(int64_t timeout_ms) = 0;
 };

@@ -173,6 +173,13 @@ constexpr Field kExecFields[] = {
     field<K::flag, &ExecRequest::merge>("merge_output", "stderr into stdout, in order."),
     field<K::integer, &ExecRequest::output_limit>("output_limit", "Bytes of output after which the command is killed; 0: 16 MiB, on a stream none.")
         .range(0, static_cast<int64_t>(kMaxOutputLimit)),
+    field<K::flag, &ExecRequest::tty>("tty", "exec.start: a terminal for input and both outputs."),
+    field<K::integer, &ExecRequest::rows>("rows", "Of the terminal.").range(1, kMaxTerminalSide).or_zero("24"),
+    field<K::integer, &ExecRequest::cols>("cols", "Of the terminal.").range(1, kMaxTerminalSide).or_zero("80"),
+    field<K::flag, &ExecRequest::background>("background", "exec.start: it goes on when its stream is closed; exec.attach comes back to it."),
+    field<K::integer, &ExecRequest::ring_bytes>("ring_bytes", "Of a background command: how many of the last bytes of its output are kept.")
+        .range(static_cast<int64_t>(kMinRingBytes), static_cast<int64_t>(kMaxRingBytes))
+        .or_zero("262144"),
     field_without_member(K::ignored, "stream", "Which operation was called says whether the answer is a stream."),
 };
 
@@ -188,6 +195,10 @@ void check_exec(const void* object) {
     total = size + 1;
   }
   check_environment(exec.env, total);
+  if (exec.tty && exec.merge) refuse_field("merge_output", "a terminal has one output");
+  if (!exec.tty && exec.rows != 0) refuse_field("rows", "is for a terminal");
+  if (!exec.tty && exec.cols != 0) refuse_field("cols", "is for a terminal");
+  if (!exec.background && exec.ring_bytes != 0) refuse_field("ring_bytes", "is for a background command");
 }
 
 constexpr std::string_view kExecStates[] = {"", "running", "ended"};
@@ -231,6 +242,43 @@ constexpr Field kEventFollowFields[] = {
     field<K::integer, &EventFollowRequest::after>("after", "Only events with a larger id; 0: all that are kept; -1: only those to come.").range(-1, INT64_MAX - 1),
     field<K::list, &EventFollowRequest::types>("types", "Only events of these types.").items(kMaxEventTypes).size(1, kMaxNameBytes).as(Format::line),
     field<K::text, &EventFollowRequest::sandbox_id>("sandbox_id", "Only events of this sandbox.").size(0, kMaxIdBytes).as(Format::line),
+};
+
+template <auto Member>
+consteval Field exec_id_field() {
+  return field<K::text, Member>("exec_id", "The command's id.").size(1, kMaxIdBytes).as(Format::line).required();
+}
+
+constexpr Field kExecAttachFields[] = {
+    id_field<&ExecAttachRequest::id>(),
+    exec_id_field<&ExecAttachRequest::exec_id>(),
+    field<K::integer, &ExecAttachRequest::from_offset>("from_offset", "First byte of the output, both outputs together; 9223372036854775807: what comes from now on."),
+};
+
+constexpr Field kExecSignalFields[] = {
+    id_field<&ExecSignalRequest::id>(),
+    exec_id_field<&ExecSignalRequest::exec_id>(),
+    field<K::integer, &ExecSignalRequest::signal>("signal", "Linux signal number.").range(1, kMaxSignal).required(),
+    field<K::flag, &ExecSignalRequest::group>("group", "To its process group, not to its first process alone."),
+};
+
+constexpr Field kExecKillFields[] = {id_field<&ExecKillRequest::id>(), exec_id_field<&ExecKillRequest::exec_id>()};
+
+constexpr Field kExecResizeFields[] = {
+    id_field<&ExecResizeRequest::id>(),
+    exec_id_field<&ExecResizeRequest::exec_id>(),
+    field<K::integer, &ExecResizeRequest::rows>("rows", "Of its terminal.").range(1, kMaxTerminalSide).required(),
+    field<K::integer, &ExecResizeRequest::cols>("cols", "Of its terminal.").range(1, kMaxTerminalSide).required(),
+};
+
+constexpr Field kLogsFields[] = {
+    id_field<&LogsRequest::id>(),
+    field<K::integer, &LogsRequest::lines>("lines", "Most lines.").range(1, kMaxLogLines).or_zero("100"),
+};
+
+constexpr Field kConsoleFields[] = {
+    id_field<&ConsoleRequest::id>(),
+    field<K::flag, &ConsoleRequest::follow>("follow", "Go on with what comes."),
 };
 
 constexpr Field kFileReadFields[] = {
@@ -447,6 +495,27 @@ constexpr Field kExecResponseFields[] = {
     field<K::text, &ExecResponse::exec_id>("exec_id", "The command's id.").written(),
 };
 
+constexpr Field kProcessFields[] = {
+    field<K::text, &ProcessInfo::exec_id>("exec_id", "The command's id.").written(),
+    field<K::text, &ProcessInfo::command>("command", "The head of its command line.").written(),
+    field<K::text, &ProcessInfo::state>("state", "running, ended, or failed: it could not be started.").written(),
+    field<K::integer, &ProcessInfo::pid>("pid", "Inside; 0: not started.").written(),
+    field<K::time_ms, &ProcessInfo::started_ms>("started_at", "When it was started.").written(),
+    field<K::flag, &ProcessInfo::background>("background", "Whether it outlives its stream.").written(),
+    field<K::flag, &ProcessInfo::tty>("tty", "Whether it has a terminal.").written(),
+    field<K::integer, &ProcessInfo::output_bytes>("output_bytes", "What it has written.").written(),
+    field<K::integer, &ProcessInfo::lost_bytes>("lost_bytes", "Of a background command's output: what exec.attach cannot give any more.").written(),
+    field<K::integer, &ProcessInfo::attached>("attached", "Streams that follow it.").written(),
+    field<K::text, &ProcessInfo::reason>("reason", "Ended: exited, signalled, timeout, oom, output_limit, cancelled."),
+    field<K::integer, &ProcessInfo::exit_code>("exit_code", "Ended: its exit code; 128 + signal where a signal ended it."),
+    field<K::integer, &ProcessInfo::signal>("signal", "Ended: the signal that ended it."),
+    field<K::duration_us, &ProcessInfo::wall_us>("duration", "Ended: how long it ran."),
+    field<K::integer, &ProcessInfo::cpu_us>("cpu_us", "Ended: CPU time in microseconds."),
+    field<K::integer, &ProcessInfo::memory_peak>("memory_peak_bytes", "Ended: most memory of its largest process."),
+};
+constexpr Field kProcessListFields[] = {field<K::objects, &ProcessList::items>("", "Commands, oldest first.").items(kMaxEntries).written()};
+constexpr Field kLogLinesFields[] = {field<K::list, &LogLines::lines>("", "Lines, oldest first.").items(kMaxLogLines).written()};
+
 std::string is_directory(const void* object) { return static_cast<const FileInfo*>(object)->type == "directory" ? "true" : "false"; }
 
 constexpr Field kFileInfoFields[] = {
@@ -532,5 +601,14 @@ SVM_FIELDS(PathList, kPathListFields, true)
 SVM_FIELDS(FileEvent, kFileEventFields, false)
 SVM_FIELDS(Port, kPortFields, false)
 SVM_FIELDS(PortList, kPortListAnswerFields, true)
+SVM_FIELDS(ExecAttachRequest, kExecAttachFields, false)
+SVM_FIELDS(ExecSignalRequest, kExecSignalFields, false)
+SVM_FIELDS(ExecKillRequest, kExecKillFields, false)
+SVM_FIELDS(ExecResizeRequest, kExecResizeFields, false)
+SVM_FIELDS(LogsRequest, kLogsFields, false)
+SVM_FIELDS(ConsoleRequest, kConsoleFields, false)
+SVM_FIELDS(ProcessInfo, kProcessFields, false)
+SVM_FIELDS(ProcessList, kProcessListFields, true)
+SVM_FIELDS(LogLines, kLogLinesFields, true)
 
 }  // namespace svm::model

@@ -43,6 +43,10 @@ inline constexpr size_t kMaxArgs = 4095;              // the program is one more
 inline constexpr size_t kMaxEnv = 4096;
 inline constexpr size_t kMaxExecBytes = 512 * 1024;   // argv and env together, with their NULs
 inline constexpr int64_t kMaxTimeoutMs = 24 * 60 * 60 * 1000;
+inline constexpr uint32_t kMaxTerminalSide = 4096;     // rows or columns
+inline constexpr uint64_t kMinRingBytes = 4 * 1024, kDefaultRingBytes = 256 * 1024, kMaxRingBytes = 4 * 1024 * 1024;  // of a background command's output
+inline constexpr uint32_t kMaxSignal = 64;
+inline constexpr uint32_t kDefaultLogLines = 100, kMaxLogLines = 65'536;  // of the console
 inline constexpr size_t kMaxStdinBytes = 64u << 20;
 inline constexpr uint64_t kMaxOutputLimit = 1ull << 50;
 inline constexpr uint64_t kDefaultUnaryOutput = 16u << 20, kMaxUnaryOutput = 64u << 20;  // what one answer may hold

@@ -64,6 +64,23 @@ struct ExecResponse {
   uint64_t memory_peak = 0;
 };
 
+/// A command that runs, or a background command that has ended and is still known to the sandbox.
+struct ProcessInfo {
+  std::string exec_id, command;  // command: the head of the command line
+  std::string state;             // running, ended, failed (it could not be started)
+  uint32_t pid = 0;              // inside; 0: not started
+  int64_t started_ms = 0;        // wall clock, UTC
+  bool background = false, tty = false;
+  uint64_t output_bytes = 0, lost_bytes = 0;  // written; of that, what attach cannot give any more
+  uint32_t attached = 0;         // streams
+  std::string reason;            // ended: as ExecResponse
+  int32_t exit_code = 0, signal = 0;
+  int64_t wall_us = 0, cpu_us = 0;
+  uint64_t memory_peak = 0;
+};
+struct ProcessList { std::vector<ProcessInfo> items; };
+struct LogLines { std::vector<std::string> lines; };  // UTF-8; what is not comes as U+FFFD
+
 struct FileInfo {
   std::string path;  // bytes
   uint64_t size = 0, inode = 0, nlink = 0;

@@ -61,6 +61,11 @@ struct ExecRequest {
   bool use_stdin = false;          // exec.start: the caller writes standard input to the stream
   bool merge = false;              // stderr into stdout
   uint64_t output_limit = 0;       // bytes; 0: default (unary: 16 MiB; stream: none)
+  // exec.start only:
+  bool tty = false;                // a terminal for input and both outputs
+  uint32_t rows = 0, cols = 0;     // of the terminal; 0: 24 and 80
+  bool background = false;         // it outlives the stream; exec.attach comes back to it
+  uint64_t ring_bytes = 0;         // background: how much of the output is kept; 0: 256 KiB
 };
 
 struct ExecListRequest {
@@ -76,6 +81,14 @@ struct EventFollowRequest {
   std::vector<std::string> types;  // empty: every type
   std::string sandbox_id;          // "": of every sandbox
 };
+
+/// A command by its id.
+struct ExecAttachRequest { std::string id, exec_id; uint64_t from_offset = 0; };  // all ones: what comes from now on
+struct ExecSignalRequest { std::string id, exec_id; uint32_t signal = 0; bool group = false; };
+struct ExecKillRequest { std::string id, exec_id; };
+struct ExecResizeRequest { std::string id, exec_id; uint32_t rows = 0, cols = 0; };
+struct LogsRequest { std::string id; uint32_t lines = 0; };                       // 0: 100
+struct ConsoleRequest { std::string id; bool follow = false; };
 
 struct FileReadRequest { std::string id, path; uint64_t offset = 0, length = UINT64_MAX; std::string user; };
 struct FileWriteRequest {

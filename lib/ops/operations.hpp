@@ -43,6 +43,20 @@ SVM_OPERATION(ExecList, model::ExecListRequest, model::ExecList, "exec.list", Sc
               "exec.list", 5, "Commands that run or ran, newest first, also of sandboxes that have ended.");
 SVM_OPERATION(ExecGet, model::ExecGetRequest, model::ExecInfo, "exec.get", Scope::sandbox_read, ObjectRule::none, Effect::read, Shape::unary,
               "exec.get", 1, "One command that runs or ran.");
+SVM_OPERATION(ExecAttach, model::ExecAttachRequest, Streamed, "exec.attach", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::stream,
+              "exec.attach", 5, "The output of a background command from an offset on, its input and its end.");
+SVM_OPERATION(ExecProcesses, model::SandboxIdRequest, model::ProcessList, "exec.processes", Scope::sandbox_read, ObjectRule::sandbox, Effect::read,
+              Shape::unary, "exec.processes", 2, "Commands that run, and background commands that have ended and are still known.");
+SVM_OPERATION(ExecSignal, model::ExecSignalRequest, model::Status, "exec.signal", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::unary,
+              "exec.signal", 2, "Sends a signal to a command.");
+SVM_OPERATION(ExecKill, model::ExecKillRequest, model::Status, "exec.kill", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::unary,
+              "exec.kill", 2, "Ends a command, and all that descends from it, as cancelled.");
+SVM_OPERATION(ExecResize, model::ExecResizeRequest, model::Status, "exec.resize", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::unary,
+              "exec.resize", 2, "Sets the size of a command's terminal.");
+SVM_OPERATION(SandboxLogs, model::LogsRequest, model::LogLines, "sandbox.logs", Scope::sandbox_read, ObjectRule::sandbox, Effect::read,
+              Shape::unary, "sandbox.logs", 2, "The last lines of what the sandbox's commands wrote.");
+SVM_OPERATION(SandboxConsole, model::ConsoleRequest, Streamed, "sandbox.console", Scope::sandbox_read, ObjectRule::sandbox, Effect::read,
+              Shape::stream, "sandbox.console", 2, "The last 64 KiB of what the sandbox's commands wrote, and on request what comes.");
 SVM_OPERATION(FileRead, model::FileReadRequest, Streamed, "file.read", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::stream,
               "file.read", 5, "Streams the bytes of a regular file.");
 SVM_OPERATION(FileWrite, model::FileWriteRequest, model::Status, "file.write", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
@@ -80,8 +94,9 @@ SVM_OPERATION(EventFollow, model::EventFollowRequest, Streamed, "event.follow", 
 #undef SVM_OPERATION
 
 /// Every operation, in the order they are listed to callers.
-using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, SandboxExtend, SandboxUpdate, SandboxStats, SandboxPrune, ExecRun, ExecStart, ExecList, ExecGet, FileRead, FileWrite, FileUpload,
-                       FileList, FileStat, FileGlob, FileMove, FileChmod, FileMkdir, FileRemove, FileWatch, FileTarGet,
+using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, SandboxExtend, SandboxUpdate, SandboxStats, SandboxPrune, SandboxLogs,
+                       SandboxConsole, ExecRun, ExecStart, ExecList, ExecGet, ExecAttach, ExecProcesses, ExecSignal, ExecKill, ExecResize, FileRead,
+                       FileWrite, FileUpload, FileList, FileStat, FileGlob, FileMove, FileChmod, FileMkdir, FileRemove, FileWatch, FileTarGet,
                        FileTarPut, PortDial, PortWait, PortList, EventFollow>;
 
 }  // namespace svm::ops

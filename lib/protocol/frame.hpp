@@ -39,11 +39,15 @@ enum class FrameType : uint8_t {
   cancel = 9,   // host: stop; a RESULT follows all the same
   signal = 10,  // host: u32 Linux signal number, u32 flags (kSignalGroup)
   started = 11, // agent: an exec's process exists. u32 its pid inside the sandbox
+  resize = 12,  // host: u32 rows, u32 columns (1 to kMaxTerminalSide) of an exec's terminal; nothing happens without one
 };
 
+/// gap: u64, the position where the bytes that follow begin. What was between is lost.
 enum class DataKind : uint8_t { bytes = 0, out = 1, err = 2, entry = 3, gap = 4, event = 5 };
 
 inline constexpr uint32_t kSignalGroup = 1;  // signal the process group, not only its leader
+inline constexpr uint32_t kSignalTree = 2;   // end the command and all that descends from it, as cancelled; the number is SIGKILL's
+inline constexpr uint32_t kMaxTerminalSide = 4096;  // rows or columns
 
 struct Frame {
   FrameType type{};

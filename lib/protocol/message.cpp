@@ -1,6 +1,7 @@
 #include "protocol/message.hpp"
 
 #include "protocol/fields.hpp"
+#include "protocol/frame.hpp"
 
 namespace svm::protocol {
 namespace {
@@ -10,6 +11,7 @@ constexpr size_t kMaxMessageBytes = 512;
 constexpr uint32_t kMaxMode = 07777;
 constexpr int32_t kMaxExitCode = 255;
 constexpr int32_t kMaxSignal = 64;
+constexpr uint32_t kSignalKill = 9;
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
@@ -17,6 +19,11 @@ bool is_printable(std::string_view text) noexcept {
   for (const char c : text)
     if (c < 0x20 || c > 0x7e) return false;
   return true;
+}
+
+/// A code that can end a stream: "nothing yet" and "end of stream" are no outcomes.
+bool is_outcome(int32_t code) noexcept {
+  return code_is_known(code) && code != static_cast<int32_t>(Code::again) && code != static_cast<int32_t>(Code::end);
 }
 
 template <class V, class S>
@@ -73,6 +80,44 @@ void fields(V& v, typename V::template Of<ExecRequest>& s) {
   v.flag(s.merge);
   v.number(s.timeout_ms);
   v.number(s.output_limit);
+  v.flag(s.terminal);
+  v.range(s.rows, 0u, kMaxTerminalSide);
+  v.range(s.columns, 0u, kMaxTerminalSide);
+  v.flag(s.background);
+  v.range(s.ring_bytes, uint64_t{0}, kMaxRingBytes);
+  v.require([&] {
+    if (s.terminal ? s.merge : s.rows != 0 || s.columns != 0) return false;
+    return s.background ? !s.id.empty() && (s.ring_bytes == 0 || s.ring_bytes >= kMinRingBytes) : s.ring_bytes == 0;
+  });
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<AttachRequest>& s) {
+  v.text(s.id, 1, kMaxExecIdBytes);
+  v.number(s.from);
+  v.flag(s.quiet);
+}
+
+template <class V>
+void fields(V&, typename V::template Of<ProcessListRequest>&) {}
+
+template <class V>
+void fields(V& v, typename V::template Of<ProcessSignalRequest>& s) {
+  v.text(s.id, 1, kMaxExecIdBytes);
+  v.range(s.signal, 0u, static_cast<uint32_t>(kMaxSignal));
+  v.range(s.flags, 0u, kSignalTree);
+  v.range(s.rows, 0u, kMaxTerminalSide);
+  v.range(s.columns, 0u, kMaxTerminalSide);
+  v.require([&] {
+    if (s.signal == 0) return s.flags == 0 && s.rows != 0 && s.columns != 0;
+    return s.rows == 0 && s.columns == 0 && (s.flags != kSignalTree || s.signal == kSignalKill);
+  });
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ConsoleRequest>& s) {
+  v.number(s.lines);
+  v.flag(s.follow);
 }
 
 template <class V>
@@ -231,6 +276,23 @@ void fields(V& v, typename V::template Of<ExecResult>& s) {
 }
 
 template <class V>
+void fields(V& v, typename V::template Of<ProcessInfo>& s) {
+  v.text(s.id, 0, kMaxExecIdBytes);
+  v.text(s.command, 0, kMaxCommandHead);
+  v.number(s.pid);
+  v.number(s.started_ms);
+  v.flag(s.background);
+  v.flag(s.terminal);
+  v.flag(s.running);
+  v.number(s.output);
+  v.number(s.lost);
+  v.number(s.attached);
+  v.any(s.code);
+  fields(v, s.result);
+  v.require([&] { return is_outcome(s.code) && is_printable(s.command); });
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<FileInfo>& s) {
   v.choice(s.type, FileType::block);
   mode(v, s.mode);
@@ -246,11 +308,6 @@ template <class V>
 void fields(V& v, typename V::template Of<Entry>& s) {
   v.text(s.name, 1, kMaxPathBytes);
   fields(v, s.info);
-}
-
-/// A code that can end a stream: "nothing yet" and "end of stream" are no outcomes.
-bool is_outcome(int32_t code) noexcept {
-  return code_is_known(code) && code != static_cast<int32_t>(Code::again) && code != static_cast<int32_t>(Code::end);
 }
 
 template <class V>
@@ -339,6 +396,10 @@ void encode(std::string& out, const TreeSummary& v) { encode_fields(out, v); }
 bool decode(std::string_view in, TreeSummary& v) { return decode_fields(in, v); }
 void encode(std::string& out, const Listeners& v) { encode_fields(out, v); }
 bool decode(std::string_view in, Listeners& v) { return decode_fields(in, v); }
+void encode(std::string& out, const AttachRequest& v) { encode_request(out, Op::attach, v); }
+void encode(std::string& out, const ProcessListRequest& v) { encode_request(out, Op::process_list, v); }
+void encode(std::string& out, const ProcessSignalRequest& v) { encode_request(out, Op::process_signal, v); }
+void encode(std::string& out, const ConsoleRequest& v) { encode_request(out, Op::console, v); }
 
 bool decode(std::string_view in, Request& v) {
   ByteReader op(in.substr(0, sizeof(uint16_t)));
@@ -364,6 +425,10 @@ bool decode(std::string_view in, Request& v) {
     case Op::watch: return decode_fields(in, v.watch);
     case Op::pack: return decode_fields(in, v.pack);
     case Op::unpack: return decode_fields(in, v.unpack);
+    case Op::attach: return decode_fields(in, v.attach);
+    case Op::process_list: return decode_fields(in, v.process_list);
+    case Op::process_signal: return decode_fields(in, v.process_signal);
+    case Op::console: return decode_fields(in, v.console);
   }
   return false;
 }
@@ -372,6 +437,9 @@ void encode(std::string& out, const Entry& v) { encode_item(out, v); }
 bool decode_entries(std::string_view in, std::vector<Entry>& out) { return decode_items(in, out); }
 void encode(std::string& out, const WatchEvent& v) { encode_item(out, v); }
 bool decode_watch_events(std::string_view in, std::vector<WatchEvent>& out) { return decode_items(in, out); }
+void encode(std::string& out, const ProcessInfo& v) { encode_item(out, v); }
+
+bool decode_processes(std::string_view in, std::vector<ProcessInfo>& out) { return decode_items(in, out); }
 
 void encode(std::string& out, const Result& v) {
   FieldWriter writer(out);

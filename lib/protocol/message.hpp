@@ -26,6 +26,8 @@ inline constexpr uint32_t kMaxExecIdBytes = 64;
 inline constexpr uint32_t kMaxPort = 65535;
 inline constexpr uint32_t kMaxListeners = 4096;       // of one answer
 inline constexpr uint32_t kMaxAddressBytes = 45;      // an IPv6 address in its longest form
+inline constexpr uint64_t kMinRingBytes = 4 * 1024, kMaxRingBytes = 4 * 1024 * 1024;  // of one background command
+inline constexpr uint32_t kMaxCommandHead = 256;       // bytes of a command line in the process list
 
 enum class Profile : uint8_t { standard = 0, debug = 1, build = 2 };
 
@@ -113,7 +115,10 @@ void encode(std::string& out, const StepFailure& v);
 bool decode(std::string_view in, StepFailure& v);
 
 /// Leads every REQUEST payload.
-enum class Op : uint16_t { exec = 1, read, write, stat, list, glob, move, chmod, mkdir, remove, symlink, link, watch = 17, dial = 18, pack = 19, listening = 20, unpack = 22 };
+enum class Op : uint16_t {
+  exec = 1, read, write, stat, list, glob, move, chmod, mkdir, remove, symlink, link,
+  attach = 13, process_list = 14, process_signal = 15, console = 16, watch = 17, dial = 18, pack = 19, listening = 20, unpack = 22,
+};
 
 /// As whom a file operation runs. Empty: the sandbox's default user. A name of the sandbox's /etc/passwd or a number; "1000:100" adds a group.
 using User = std::string;
@@ -129,6 +134,10 @@ struct ExecRequest {
   bool merge = false;             // stderr goes where stdout goes, in order
   uint64_t timeout_ms = 0;        // 0: none; then SIGKILL to the whole group
   uint64_t output_limit = 0;      // bytes of stdout + stderr, 0: none; beyond it the group is killed
+  bool terminal = false;          // a pseudo-terminal for all three; its output is `out`. Not with merge; has input always
+  uint32_t rows = 0, columns = 0; // of the terminal, 0: 24 and 80
+  bool background = false;        // needs an id. The stream has no DATA; the command outlives it, and its output is read with attach
+  uint64_t ring_bytes = 0;        // background: how much of its output is kept, 0: 256 KiB
   bool operator==(const ExecRequest&) const = default;
 };
 void encode(std::string& out, const ExecRequest& v);
@@ -146,6 +155,54 @@ struct ExecResult {
 };
 void encode(std::string& out, const ExecResult& v);
 bool decode(std::string_view in, ExecResult& v);
+
+/// DATA(out), DATA(err) and DATA(gap) of a background command's output from a position on, and the exec's Result once it has ended
+/// and all was sent. Positions count the bytes of both outputs in order of arrival. Data, END, SIGNAL and RESIZE of the host
+/// act on the command; CANCEL lets go of it.
+struct AttachRequest {
+  std::string id;
+  uint64_t from = 0;   // UINT64_MAX: what comes from now on, after a gap that tells where that is
+  bool quiet = false;  // no output, only the Result
+  bool operator==(const AttachRequest&) const = default;
+};
+void encode(std::string& out, const AttachRequest& v);
+
+/// Result's body: a ProcessInfo for every command that runs, and for ended background commands that are still known.
+struct ProcessListRequest { bool operator==(const ProcessListRequest&) const = default; };
+void encode(std::string& out, const ProcessListRequest& v);
+struct ProcessInfo {
+  std::string id, command;     // the command line's head, printable
+  uint32_t pid = 0;            // inside the sandbox; 0: not started
+  int64_t started_ms = 0;      // since 1970-01-01 UTC
+  bool background = false, terminal = false, running = false;
+  uint64_t output = 0;         // bytes it has written
+  uint64_t lost = 0;           // background: of those, how many are no longer there
+  uint32_t attached = 0;       // streams
+  int32_t code = 0;            // ended: Code of its Result; not ok: it could not be started
+  ExecResult result;           // ended, and code is ok
+  bool operator==(const ProcessInfo&) const = default;
+};
+/// Several follow one another; each is framed by its own length. Appends to `out`.
+void encode(std::string& out, const ProcessInfo& v);
+bool decode_processes(std::string_view in, std::vector<ProcessInfo>& out);
+
+/// Acts on a command by its id. Signal 0: sets the terminal's size.
+struct ProcessSignalRequest {
+  std::string id;
+  uint32_t signal = 0;             // 0 to 64
+  uint32_t flags = 0;              // kSignalGroup or kSignalTree
+  uint32_t rows = 0, columns = 0;  // 1 to kMaxTerminalSide with signal 0; otherwise 0
+  bool operator==(const ProcessSignalRequest&) const = default;
+};
+void encode(std::string& out, const ProcessSignalRequest& v);
+
+/// DATA(out), DATA(err) and DATA(gap) of what the sandbox's commands wrote, from the last `lines` lines on, as far as it is kept.
+struct ConsoleRequest {
+  uint64_t lines = 0;
+  bool follow = false;  // goes on until CANCEL
+  bool operator==(const ConsoleRequest&) const = default;
+};
+void encode(std::string& out, const ConsoleRequest& v);
 
 /// DATA(bytes) follows, then Result with FileInfo of what was read.
 struct ReadRequest { std::string path; uint64_t offset = 0, length = UINT64_MAX; User user; bool operator==(const ReadRequest&) const = default; };
@@ -264,6 +321,10 @@ struct Request {
   PackRequest pack;
   ListeningRequest listening;
   UnpackRequest unpack;
+  AttachRequest attach;
+  ProcessListRequest process_list;
+  ProcessSignalRequest process_signal;
+  ConsoleRequest console;
 };
 /// Only the member that `op` names is filled.
 bool decode(std::string_view in, Request& v);

@@ -31,8 +31,9 @@ char pattern(uint64_t position) { return static_cast<char>(position * 31 + (posi
 
 TEST_CASE("the operations are those that these tests know") {
   const std::set<std::string> known = {"sandbox.spawn", "sandbox.get", "sandbox.list", "sandbox.destroy", "sandbox.extend", "sandbox.update",
-                                       "sandbox.stats", "sandbox.prune", "event.follow", "exec.run", "exec.start", "exec.list", "exec.get", "file.read", "file.write", "file.upload", "file.list", "file.stat",
-                                       "file.glob", "file.move", "file.chmod", "file.mkdir", "file.remove", "file.watch", "file.tar_get", "file.tar_put",
+                                       "sandbox.stats", "sandbox.prune", "sandbox.logs", "sandbox.console", "event.follow", "exec.run", "exec.start", "exec.list",
+                                       "exec.get", "exec.attach", "exec.processes", "exec.signal", "exec.kill", "exec.resize", "file.read", "file.write",
+                                       "file.upload", "file.list", "file.stat", "file.glob", "file.move", "file.chmod", "file.mkdir", "file.remove", "file.watch", "file.tar_get", "file.tar_put",
                                        "port.dial", "port.wait", "port.list"};
   const std::string json = stacyvm::operations();
   size_t count = 0;

@@ -26,6 +26,10 @@ std::string encode_request(const Request& v) {
     case Op::unpack: encode(out, v.unpack); break;
     case Op::dial: encode(out, v.dial); break;
     case Op::listening: encode(out, v.listening); break;
+    case Op::attach: encode(out, v.attach); break;
+    case Op::process_list: encode(out, v.process_list); break;
+    case Op::process_signal: encode(out, v.process_signal); break;
+    case Op::console: encode(out, v.console); break;
   }
   return out;
 }

@@ -22,6 +22,14 @@ void check_events(std::string_view in) {
   SVM_INVARIANT(bytes == in);
 }
 
+void check_processes(std::string_view in) {
+  std::vector<ProcessInfo> processes;
+  if (!decode_processes(in, processes)) return;
+  std::string bytes;
+  for (const ProcessInfo& process : processes) encode(bytes, process);
+  SVM_INVARIANT(bytes == in);
+}
+
 /// Names are asked for whatever number came.
 void check_names(const StepFailure& failure) {
   SVM_INVARIANT(step_is_known(static_cast<uint16_t>(failure.step)));
@@ -46,6 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 100: check_round_trip<Listeners>(in); break;
     case 101: check_round_trip<TreeSummary>(in); break;
     case 102: check_events(in); break;
+    case 6: check_processes(in); break;
     default: SVM_INVARIANT((enforced_name(data[0]) != nullptr) == (data[0] < kEnforcedBits)); break;
   }
   return 0;

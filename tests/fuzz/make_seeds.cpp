@@ -45,7 +45,7 @@ std::string byte(int value) { return std::string(1, static_cast<char>(value)); }
 
 void frames(const Corpus& corpus) {
   std::string all;
-  for (uint8_t type = 1; type <= 11; ++type)
+  for (uint8_t type = 1; type <= 12; ++type)
     encode_frame(all, static_cast<FrameType>(type), type <= 3 ? 0 : type, "payload " + std::to_string(type),
                  type == static_cast<uint8_t>(FrameType::data) ? DataKind::err : DataKind::bytes);
   for (const int piece : {1, 7, 12, 20, 255}) corpus.add_with_damage("all-" + std::to_string(piece), byte(piece), all);
@@ -54,8 +54,9 @@ void frames(const Corpus& corpus) {
     encode_header(bytes, static_cast<FrameType>(type), stream, size, static_cast<DataKind>(kind));
     return byte(5) + std::string(bytes, sizeof bytes);
   };
-  corpus.add("type", header(12, 1, 0, 0));
-  corpus.add("kind", header(6, 1, 4, 6));
+  corpus.add("type", header(200, 1, 0, 0));
+  corpus.add("kind", header(6, 1, 4, 200));
+  corpus.add("gap", header(6, 1, 8, 4));
   corpus.add("kind-elsewhere", header(5, 1, 4, 1));
   corpus.add("empty-data", header(6, 1, 0, 0));
   corpus.add("large-data", header(6, 1, kMaxData + 1, 0));
@@ -87,6 +88,10 @@ void agent_messages(const Corpus& corpus) {
   corpus.add_message<UnpackRequest>("unpack", request);
   corpus.add_message<DialRequest>("dial", request);
   corpus.add_message<ListeningRequest>("listening", request);
+  corpus.add_message<AttachRequest>("attach", request);
+  corpus.add_message<ProcessListRequest>("process-list", request);
+  corpus.add_message<ProcessSignalRequest>("process-signal", request);
+  corpus.add_message<ConsoleRequest>("console", request);
   corpus.add("unknown", request + std::string("\xff\xff", 2));
   corpus.add("no-op", request + "x");
   Hello groups = make<Hello>(1);
@@ -128,6 +133,8 @@ void host_messages(const Corpus& corpus) {
   corpus.add_message<ExecResult>("exec-result", byte(3));
   corpus.add_message<FileInfo>("file-info", byte(4));
   corpus.add_message<Entry>("entry", byte(5));
+  corpus.add_message<ProcessInfo>("process", byte(6));
+  corpus.add("processes", byte(6) + encoded(make<ProcessInfo>(1)) + encoded(make<ProcessInfo>(2)));
   corpus.add("entries", byte(5) + encoded(make<Entry>(1)) + encoded(make<Entry>(2)) + encoded(make<Entry>(3)));
   corpus.add("result-ok", byte(2) + encoded(Result{svm::Code::ok, 0, "", "body"}));
   corpus.add("result-ok-message", byte(2) + encoded(Result{svm::Code::ok, 0, "text", ""}));

@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -164,6 +166,41 @@ _Noreturn static void swap(const char *a, const char *b) {
     if (syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */) != 0) sched_yield();
 }
 
+/// Right after the call: errno is its own.
+static void tell_result(const char *what, long result) { tell(what, result < 0 ? -1 : 0, result < 0 ? errno : 0); }
+
+/// Tries to type into the terminal it has, and to take over the one it is given.
+static int type_into(const char *path) {
+  tell_result("sti", ioctl(STDIN_FILENO, TIOCSTI, "x"));
+  tell_result("sti-high", syscall(SYS_ioctl, STDIN_FILENO, 0xdead00000000UL | TIOCSTI, "x"));
+  tell_result("console", ioctl(STDIN_FILENO, TIOCCONS));
+  if (!*path) return 0;
+  const int fd = open(path, O_RDWR | O_NOCTTY);
+  tell_result("open", fd);
+  tell_result("write", open(path, O_WRONLY | O_NOCTTY));
+  if (fd >= 0) tell_result("steal", ioctl(fd, TIOCSCTTY, 1));
+  return 0;
+}
+
+/// Leaves processes behind that hold the terminal, fork as fast as they can and ignore the hang-up, and ends.
+static int hold_terminal(void) {
+  signal(SIGHUP, SIG_IGN);
+  for (int i = 0; i < 8; ++i) {
+    if (fork() != 0) continue;
+    setsid();
+    for (;;) {
+      if (fork() == 0) continue;
+      (void)!write(STDOUT_FILENO, "x", 1);
+      usleep(1000);
+      while (waitpid(-1, NULL, WNOHANG) > 0) {
+      }
+      if (fork() == 0) _exit(0);
+    }
+  }
+  usleep(100000);
+  return 4;
+}
+
 int main(int argc, char **argv) {
   if (on_a_host()) {
     fputs("this is not a sandbox\n", stderr);
@@ -172,6 +209,8 @@ int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "", *first = argc > 2 ? argv[2] : "", *second = argc > 3 ? argv[3] : "";
 #define IS(name) (strcmp(what, name) == 0)
   if (IS("fork")) fork_bomb();
+  if (IS("type")) return type_into(first);
+  if (IS("hold-terminal")) return hold_terminal();
   if (IS("memory")) take_memory();
   if (IS("file")) return fill_file(first);
   if (IS("inodes")) return fill_directory(first);

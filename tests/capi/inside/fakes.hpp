@@ -51,6 +51,8 @@ class Stream : public channel::Stream {
   std::string input() const { return locked([&] { return input_; }); }
   bool finished() const { return locked([&] { return finished_; }); }
   int cancels() const { return locked([&] { return cancels_; }); }
+  int kills() const { return locked([&] { return kills_; }); }
+  std::pair<uint32_t, uint32_t> size() const { return locked([&] { return size_; }); }
   std::vector<int> signals() const { return locked([&] { return signals_; }); }
 
   // channel::Stream
@@ -81,6 +83,13 @@ class Stream : public channel::Stream {
   }
   void cancel() noexcept override {
     change([&] { ++cancels_; });
+  }
+  void kill() noexcept override {
+    change([&] { ++kills_, ++cancels_; });
+  }
+  void resize(uint32_t rows, uint32_t columns) override {
+    const std::lock_guard lock(mutex_);
+    size_ = {rows, columns};
   }
   void send_signal(int signal, bool group) override {
     const std::lock_guard lock(mutex_);
@@ -123,7 +132,8 @@ class Stream : public channel::Stream {
   size_t credit_ = 1 << 20;
   std::string input_;
   bool finished_ = false;
-  int cancels_ = 0;
+  int cancels_ = 0, kills_ = 0;
+  std::pair<uint32_t, uint32_t> size_;
   std::vector<int> signals_;
 };
 
@@ -132,6 +142,7 @@ struct World {
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<std::shared_ptr<Stream>> streams;  // every request, in order
+  std::vector<std::shared_ptr<channel::Stream>> kept;  // what the manager keeps
   std::map<std::string, bool> sandboxes;         // id -> live
   int spawns_entered = 0, destroys = 0, managers = 0, shutdowns = 0;
   bool hold_spawns = false;                      // spawn() waits while set
@@ -247,6 +258,10 @@ class Manager : public manager::Manager {
   std::shared_ptr<providers::Session> session(std::string_view id) override {
     get(id);
     return std::make_shared<AgentSession>(world_);
+  }
+  void keep(std::shared_ptr<channel::Stream> stream) override {
+    const std::lock_guard lock(world_->mutex);
+    world_->kept.push_back(std::move(stream));
   }
   void shutdown(int64_t) override {
     std::vector<std::shared_ptr<Stream>> streams;

@@ -173,7 +173,18 @@ TEST_CASE("every field of an exec reaches the request, in both forms") {
   o.output_limit = STACYVM_UNLIMITED;
   o.flags = STACYVM_EXEC_STDIN | STACYVM_EXEC_TEXT;
   r = exec_request(o, "id", true);
+  CHECK((!r.tty && !r.background && r.rows == 0 && r.cols == 0 && r.ring_bytes == 0));
   CHECK((r.command == "x" && r.mode == "shell" && r.args.empty() && r.timeout_ms == -1 && r.output_limit == 0 && r.use_stdin && !r.merge));
+}
+
+TEST_CASE("a terminal and the background reach the request; a terminal has input") {
+  stacyvm_exec_options o = shell();
+  o.flags = STACYVM_EXEC_PTY | STACYVM_EXEC_BACKGROUND;
+  o.rows = 5;
+  o.cols = 6;
+  o.ring_bytes = 7777;
+  const auto r = exec_request(o, "id", true);
+  CHECK((r.tty && r.background && r.use_stdin && r.rows == 5 && r.cols == 6 && r.ring_bytes == 7777));
 }
 
 TEST_CASE("an exec's malformed fields are named") {
@@ -195,7 +206,11 @@ TEST_CASE("an exec's malformed fields are named") {
   CHECK(with(false, [](auto& o) { o.timeout_ms = -2; }) == "timeout_ms");
   CHECK(with(false, [](auto& o) { o.flags = STACYVM_EXEC_STDIN; }) == "flags");
   CHECK(with(false, [](auto& o) { o.flags = STACYVM_EXEC_TEXT; }) == "flags");
-  CHECK(with(true, [](auto& o) { o.flags = 8; }) == "flags");
+  CHECK(with(true, [](auto& o) { o.flags = 32; }) == "flags");
+  CHECK(with(false, [](auto& o) { o.flags = STACYVM_EXEC_PTY; }) == "flags");
+  CHECK(with(false, [](auto& o) { o.flags = STACYVM_EXEC_BACKGROUND; }) == "flags");
+  CHECK(with(true, [](auto& o) { o.flags = STACYVM_EXEC_PTY | STACYVM_EXEC_MERGE; }) == "flags");
+  CHECK(with(true, [](auto& o) { o.flags = STACYVM_EXEC_BACKGROUND | STACYVM_EXEC_TEXT; }) == "flags");
   CHECK(with(false, [](auto& o) { o.output_limit = STACYVM_UNLIMITED; }) == "output_limit");
   CHECK(with(false, [](auto& o) { o.stdin_size = 1; }) == "stdin_data");
   CHECK(with(true, [](auto& o) { o.stdin_data = "x", o.stdin_size = 1; }) == "stdin_data");

@@ -294,3 +294,115 @@ TEST_CASE("closing drops what is below; a parent's close ends its streams and wa
   stacyvm_stream_close(st);
   CHECK(b.world->live() == 1);
 }
+
+namespace {
+
+std::string gap_at(uint64_t position) {
+  std::string bytes;
+  for (int i = 0; i < 8; ++i) bytes += static_cast<char>(position >> (8 * i) & 0xff);
+  return bytes;
+}
+
+stacyvm_stream* attach(Bench& b, uint64_t from) {
+  stacyvm_stream* stream = nullptr;
+  MUST(stacyvm_exec_attach(b.sandbox, ("ex-" + std::string(26, 'a')).c_str(), from, &stream, err));
+  return stream;
+}
+
+}  // namespace
+
+TEST_CASE("an attached stream: chunks have places, gaps come as chunks, both in order") {
+  Bench b;
+  stacyvm_stream* st = attach(b, 10);
+  CHECK(stacyvm_stream_kind(st) == STACYVM_STREAM_EXEC);
+  CHECK(std::string(stacyvm_exec_id(st)) == "ex-" + std::string(26, 'a'));
+  const int fd = stacyvm_stream_fd(st, 0);
+  const auto agent = b.world->last();
+  agent->out("abc");
+  agent->push(protocol::DataKind::err, "E");
+  agent->push(protocol::DataKind::gap, gap_at(100));
+  agent->out("de");
+  agent->exit(0);
+  stacyvm_chunk c = next(st);
+  CHECK((c.kind == STACYVM_CHUNK_STDOUT && c.position == 10 && c.size == 3));
+  c = next(st);
+  CHECK((c.kind == STACYVM_CHUNK_STDERR && c.position == 13));
+  CHECK(readable(fd));
+  c = next(st);
+  CHECK((c.kind == STACYVM_CHUNK_GAP && c.position == 100 && c.size == 0 && c.data == nullptr));
+  c = next(st);
+  CHECK((c.kind == STACYVM_CHUNK_STDOUT && c.position == 100));
+  CHECK(next(st).kind == STACYVM_CHUNK_EXIT);
+  stacyvm_exec_result r;
+  STACYVM_INIT(&r);
+  MUST(stacyvm_exec_result_of(st, &r, err));
+  CHECK((r.stdout_size == 5 && r.stderr_size == 1));
+  stacyvm_stream_close(st);
+}
+
+TEST_CASE("an attached stream is written to, but not read as one stream of bytes") {
+  Bench b;
+  stacyvm_stream* st = attach(b, STACYVM_UNLIMITED);
+  uint64_t n = 0;
+  MUST(stacyvm_stream_write(st, "in", 2, 0, &n, err));
+  CHECK(b.world->last()->input() == "in");
+  char byte;
+  CHECK(stacyvm_stream_read(st, &byte, 1, 0, &n, nullptr) == STACYVM_E_INVALID);
+  stacyvm_stream_close(st);
+}
+
+TEST_CASE("a background command: close lets go, cancel kills, and the manager keeps what tells the end") {
+  Bench b;
+  stacyvm_stream* st = b.exec(STACYVM_EXEC_BACKGROUND);
+  REQUIRE(b.world->streams.size() == 2);  // the command's own, and the one attached
+  CHECK(b.world->kept.size() == 1);
+  auto attached = b.world->last();
+  stacyvm_stream_close(st);
+  CHECK(attached->kills() == 0);
+  st = b.exec(STACYVM_EXEC_BACKGROUND);
+  attached = b.world->last();
+  stacyvm_stream_cancel(st);
+  CHECK(attached->kills() == 1);
+  next(st, STACYVM_E_CANCELLED);
+  stacyvm_stream_close(st);
+  b.world->kept.clear();
+}
+
+TEST_CASE("a terminal is one output, takes input, and has a size") {
+  Bench b;
+  stacyvm_stream* st = b.exec(STACYVM_EXEC_PTY);
+  const auto agent = b.world->last();
+  MUST(stacyvm_exec_resize(st, 30, 90, err));
+  CHECK(agent->size() == std::pair<uint32_t, uint32_t>{30, 90});
+  uint64_t n = 0;
+  MUST(stacyvm_stream_write(st, "\x03", 1, 0, &n, err));
+  agent->out("screen");
+  char text[8] = {};
+  MUST(stacyvm_stream_read(st, text, sizeof text, 0, &n, err));
+  CHECK(std::string(text, n) == "screen");
+  agent->exit(0);
+  CHECK(stacyvm_stream_read(st, text, 1, 0, &n, nullptr) == STACYVM_E_END);
+  CHECK(stacyvm_exec_resize(st, 1, 1, nullptr) == STACYVM_E_CLOSED);
+  stacyvm_stream_close(st);
+}
+
+TEST_CASE("the console: a kind of its own, no input, no exit") {
+  Bench b;
+  stacyvm_stream* st = nullptr;
+  CHECK(stacyvm_console(b.sandbox, 2, &st, nullptr) == STACYVM_E_INVALID);
+  MUST(stacyvm_console(b.sandbox, STACYVM_CONSOLE_FOLLOW, &st, err));
+  CHECK(stacyvm_stream_kind(st) == STACYVM_STREAM_CONSOLE);
+  const auto agent = b.world->last();
+  agent->push(protocol::DataKind::gap, gap_at(7));
+  agent->push(protocol::DataKind::err, "x");
+  agent->finish_with({});
+  CHECK(next(st).position == 7);
+  const stacyvm_chunk c = next(st);
+  CHECK((c.kind == STACYVM_CHUNK_STDERR && c.position == 7));
+  next(st, STACYVM_E_END);
+  uint64_t n = 0;
+  CHECK(stacyvm_stream_write(st, "x", 1, 0, &n, nullptr) == STACYVM_E_INVALID);
+  CHECK(stacyvm_exec_resize(st, 1, 1, nullptr) == STACYVM_E_INVALID);
+  CHECK(stacyvm_exec_id(st) == nullptr);
+  stacyvm_stream_close(st);
+}

@@ -82,6 +82,13 @@ protocol::ExecResult Reply::exec() const {
   return out;
 }
 
+std::vector<protocol::ProcessInfo> Reply::processes() const {
+  std::vector<protocol::ProcessInfo> out;
+  REQUIRE_MESSAGE(result.code == Code::ok, result.message);
+  REQUIRE(protocol::decode_processes(result.body, out));
+  return out;
+}
+
 protocol::FileInfo Reply::info() const {
   protocol::FileInfo out;
   REQUIRE_MESSAGE(result.code == Code::ok, result.message);
@@ -196,6 +203,22 @@ void Client::signal(uint32_t stream, uint32_t number, bool group) {
   frame(FrameType::signal, stream, payload);
 }
 
+void Client::kill(uint32_t stream) {
+  std::string payload;
+  ByteWriter writer(payload);
+  writer.u32(SIGKILL);
+  writer.u32(protocol::kSignalTree);
+  frame(FrameType::signal, stream, payload);
+}
+
+void Client::resize(uint32_t stream, uint32_t rows, uint32_t columns) {
+  std::string payload;
+  ByteWriter writer(payload);
+  writer.u32(rows);
+  writer.u32(columns);
+  frame(FrameType::resize, stream, payload);
+}
+
 void Client::send_bytes(uint32_t stream, const std::string& bytes) {
   for (size_t at = 0; at < bytes.size();) {
     Reply& to = replies_[stream];
@@ -267,6 +290,11 @@ bool Client::receive(int timeout_ms) {
     REQUIRE_FALSE(to.done);
     switch (frame.type) {
       case FrameType::data: {
+        if (frame.kind == DataKind::out || frame.kind == DataKind::err) to.both += frame.payload;
+        if (frame.kind == DataKind::gap) {
+          REQUIRE(frame.payload.size() == 8);
+          to.gaps.emplace_back(to.both.size(), ByteReader(frame.payload).u64());
+        }
         if (frame.kind == DataKind::out) to.out += frame.payload;
         if (frame.kind == DataKind::err) to.err += frame.payload;
         if (frame.kind == DataKind::bytes) to.bytes += frame.payload;

@@ -17,6 +17,8 @@ namespace svm::agent::test {
 /// What came for one stream.
 struct Reply {
   std::string out, err, bytes;
+  std::string both;                     // out and err in order
+  std::vector<std::pair<size_t, uint64_t>> gaps;  // bytes of `both` before it, the position it names
   std::vector<protocol::Entry> entries;
   std::vector<protocol::WatchEvent> events;
   uint32_t pid = 0;
@@ -25,6 +27,7 @@ struct Reply {
   protocol::Result result;
   protocol::ExecResult exec() const;   // of result.body
   protocol::FileInfo info() const;
+  std::vector<protocol::ProcessInfo> processes() const;
   uint64_t window = protocol::kWindow; // bytes we may send
 };
 
@@ -60,6 +63,8 @@ class Client {
   void end(uint32_t stream) { frame(protocol::FrameType::end, stream, {}); }
   void cancel(uint32_t stream) { frame(protocol::FrameType::cancel, stream, {}); }
   void signal(uint32_t stream, uint32_t number, bool group);
+  void kill(uint32_t stream);  // the command and all that descends from it
+  void resize(uint32_t stream, uint32_t rows, uint32_t columns);
   void frame(protocol::FrameType type, uint32_t stream, const std::string& payload, protocol::DataKind kind = {});
   void raw(const std::string& bytes);
   /// Reads frames until `until` is true or the time is over; false: it was over, or the connection ended.

@@ -49,7 +49,12 @@ TEST_CASE("a frame that breaks the rules ends the connection, never more") {
       {"a short window", [&](Client& c) { c.frame(FrameType::request, 9, sleep); c.frame(FrameType::window, 9, "abc"); }},
       {"signal 0", [&](Client& c) { c.frame(FrameType::request, 9, sleep); c.frame(FrameType::signal, 9, u32s({0, 0})); }},
       {"signal 65", [&](Client& c) { c.frame(FrameType::request, 9, sleep); c.frame(FrameType::signal, 9, u32s({65, 0})); }},
-      {"unknown signal flags", [&](Client& c) { c.frame(FrameType::request, 9, sleep); c.frame(FrameType::signal, 9, u32s({9, 2})); }},
+      {"unknown signal flags", [&](Client& c) { c.frame(FrameType::request, 9, sleep); c.frame(FrameType::signal, 9, u32s({9, 4})); }},
+      {"a size without rows", [&](Client& c) { c.frame(FrameType::request, 9, sleep); c.frame(FrameType::resize, 9, u32s({0, 80})); }},
+      {"a size without columns", [&](Client& c) { c.frame(FrameType::request, 9, sleep); c.frame(FrameType::resize, 9, u32s({24, 0})); }},
+      {"too many rows", [&](Client& c) { c.frame(FrameType::request, 9, sleep); c.frame(FrameType::resize, 9, u32s({protocol::kMaxTerminalSide + 1, 80})); }},
+      {"too many columns", [&](Client& c) { c.frame(FrameType::request, 9, sleep); c.frame(FrameType::resize, 9, u32s({24, protocol::kMaxTerminalSide + 1})); }},
+      {"a short size", [&](Client& c) { c.frame(FrameType::request, 9, sleep); c.frame(FrameType::resize, 9, u32s({24})); }},
   };
   for (const Row& row : rows) {
     CAPTURE(row.what);

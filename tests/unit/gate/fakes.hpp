@@ -47,6 +47,11 @@ class FakeStream final : public channel::Stream {
   void finish() override;
   void cancel() noexcept override;
   void send_signal(int signal, bool) override { last_signal = signal; }
+  void kill() noexcept override {
+    *killed = true;
+    cancel();
+  }
+  void resize(uint32_t rows, uint32_t columns) override { size = {rows, columns}; }
   bool readable() const noexcept override { return true; }
   bool writable() const noexcept override { return true; }
   void set_notify(std::function<void()> hook) override;
@@ -65,6 +70,8 @@ class FakeStream final : public channel::Stream {
   std::string written;
   bool finished = false;
   int last_signal = 0;
+  std::pair<uint32_t, uint32_t> size;
+  std::shared_ptr<bool> killed = std::make_shared<bool>(false);
   std::shared_ptr<bool> cancelled = std::make_shared<bool>(false);
 
  private:
@@ -128,6 +135,7 @@ class FakeManager final : public manager::Manager {
   void destroy(std::string_view id, std::string_view reason, int64_t keep_ms) override;
   uint32_t prune(std::string_view tenant, int64_t older_than_ms) override;
   std::shared_ptr<providers::Session> session(std::string_view id) override;
+  void keep(std::shared_ptr<channel::Stream> stream) override { kept.push_back(std::move(stream)); }
   void shutdown(int64_t) override {}
 
   Journal journal;
@@ -137,6 +145,7 @@ class FakeManager final : public manager::Manager {
   std::shared_ptr<FakeSession> session_object;
   std::vector<model::SandboxRecord> records = {record(kId, "")};
   store::Store::ExecQuery asked;                     // of the last execs()
+  std::vector<std::shared_ptr<channel::Stream>> kept;
   std::function<void(std::string_view call)> fault;  // may throw
   std::optional<model::SandboxRecord> spawned;       // what spawn answers instead of its own
 
@@ -165,9 +174,10 @@ std::string exec_result(protocol::ExecReason reason, int32_t exit_code, int32_t 
 /// The body that every operation accepts: members that it does not know are ignored.
 template <class O>
 std::string body_of() {
-  std::string mode;
+  std::string mode, ids;
+  if constexpr (requires(typename O::Request r) { r.exec_id; }) ids = R"(,"exec_id":"ex-aaaaaaaaaaaaaaaaaaaaaaaaaa","signal":15,"rows":24,"cols":80)";
   if constexpr (requires(typename O::Request r) { r.mode; }) mode = std::is_same_v<typename O::Request, model::ExecRequest> ? R"(,"mode":"argv")" : R"(,"mode":"0600")";
-  return R"({"id":")" + kId + R"(","exec_id":"ex-1","command":"c","path":"/a","pattern":"/*","old_path":"/a","new_path":"/b","ttl":"1m","metadata":{})" + mode + "}";
+  return R"({"id":")" + kId + R"(","command":"c","path":"/a","pattern":"/*","old_path":"/a","new_path":"/b","ttl":"1m","metadata":{})" + ids + mode + "}";
 }
 
 template <class Visit, class... O>

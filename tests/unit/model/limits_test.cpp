@@ -154,12 +154,34 @@ TEST_CASE("limits: a command") {
   // NAME=VALUE as one string of the environment
   EXEC_LIMIT("env", env, (StringMap{{"A", std::string(kMaxArgumentBytes - 2, 'v')}}), (StringMap{{"A", std::string(kMaxArgumentBytes - 1, 'v')}}));
 
+  const auto terminal = [](uint32_t rows, uint32_t cols) { return with(exec(), [&](ExecRequest& r) { r.tty = true, r.rows = rows, r.cols = cols; }); };
+  at_the_limit("rows", terminal(kMaxTerminalSide, 1), terminal(kMaxTerminalSide + 1, 1));
+  at_the_limit("cols", terminal(1, kMaxTerminalSide), terminal(1, kMaxTerminalSide + 1));
+  const auto background = [](uint64_t ring) { return with(exec(), [&](ExecRequest& r) { r.background = true, r.ring_bytes = ring; }); };
+  at_the_limit("ring_bytes", background(kMaxRingBytes), background(kMaxRingBytes + 1));
+  at_the_limit("ring_bytes", background(kMinRingBytes), background(kMinRingBytes - 1));
+  at_the_limit("ring_bytes", background(0), background(1));
+  EXEC_LIMIT("rows", rows, 0, 1);  // only of a terminal
+  EXEC_LIMIT("cols", cols, 0, 1);
+  EXEC_LIMIT("ring_bytes", ring_bytes, 0, kMinRingBytes);  // only in the background
+  at_the_limit("merge_output", terminal(1, 1), with(terminal(1, 1), [](ExecRequest& r) { r.merge = true; }));
+
   ExecRequest many = exec();
   many.mode = "argv";
   many.args.assign(kMaxArgs, "");
   ExecRequest more = many;
   more.args.emplace_back();
   at_the_limit("args", many, more);
+}
+
+TEST_CASE("limits: what acts on a command by its id, and the console") {
+  at_the_limit("exec_id", ExecAttachRequest{"x", std::string(kMaxIdBytes, 'i'), 0}, ExecAttachRequest{"x", std::string(kMaxIdBytes + 1, 'i'), 0});
+  at_the_limit("exec_id", ExecKillRequest{"x", "i"}, ExecKillRequest{"x", ""});
+  at_the_limit("signal", ExecSignalRequest{"x", "i", kMaxSignal, false}, ExecSignalRequest{"x", "i", kMaxSignal + 1, false});
+  at_the_limit("signal", ExecSignalRequest{"x", "i", 1, false}, ExecSignalRequest{"x", "i", 0, false});
+  at_the_limit("rows", ExecResizeRequest{"x", "i", kMaxTerminalSide, 1}, ExecResizeRequest{"x", "i", kMaxTerminalSide + 1, 1});
+  at_the_limit("cols", ExecResizeRequest{"x", "i", 1, 1}, ExecResizeRequest{"x", "i", 1, 0});
+  at_the_limit("lines", LogsRequest{"x", kMaxLogLines}, LogsRequest{"x", kMaxLogLines + 1});
 }
 
 TEST_CASE("limits: argv and environment together, with their NULs") {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/frame.hpp"
 #include "protocol/launch.hpp"
 #include "protocol/message.hpp"
 #include "protocol/tree.hpp"
@@ -93,7 +94,28 @@ inline void fill(Random& r, ExecRequest& v) {
   v.merge = r.flag();
   v.timeout_ms = r.next();
   v.output_limit = r.next();
+  v.terminal = r.flag();
+  if (v.terminal) {
+    v.merge = false;
+    v.rows = r.number(0, kMaxTerminalSide);
+    v.columns = r.number(0, kMaxTerminalSide);
+  }
+  v.background = !v.id.empty() && r.flag();
+  if (v.background) v.ring_bytes = r.between(kMinRingBytes, kMaxRingBytes);
 }
+inline void fill(Random& r, AttachRequest& v) { v = {r.text(1, kMaxExecIdBytes), r.next(), r.flag()}; }
+inline void fill(Random&, ProcessListRequest&) {}
+inline void fill(Random& r, ProcessSignalRequest& v) {
+  v.id = r.text(1, kMaxExecIdBytes);
+  v.signal = r.number(0, 64);
+  if (v.signal == 0) {
+    v.rows = r.number(1, kMaxTerminalSide);
+    v.columns = r.number(1, kMaxTerminalSide);
+  } else {
+    v.flags = v.signal == 9 ? r.number(0, kSignalTree) : r.number(0, kSignalGroup);
+  }
+}
+inline void fill(Random& r, ConsoleRequest& v) { v = {r.next(), r.flag()}; }
 inline void fill(Random& r, ReadRequest& v) { v = {r.path(), r.next(), r.next(), r.text(0, 20)}; }
 inline void fill(Random& r, WriteRequest& v) { v = {r.path(), r.number(0, 07777), r.number(0, 7), r.text(0, 20)}; }
 inline void fill(Random& r, StatRequest& v) { v = {r.path(), r.flag(), r.text(0, 20)}; }
@@ -138,6 +160,20 @@ inline void fill(Random& r, Listeners& v) {
 }
 inline void fill(Random& r, ExecResult& v) {
   v = {r.choice(ExecReason::cancelled), r.small(0, 255), r.small(0, 64), r.next(), r.next(), r.next()};
+}
+inline void fill(Random& r, ProcessInfo& v) {
+  v.id = r.text(0, kMaxExecIdBytes);
+  v.command = r.of("abc xyz/:~", 0, kMaxCommandHead);
+  v.pid = r.number();
+  v.started_ms = static_cast<int64_t>(r.next());
+  v.background = r.flag();
+  v.terminal = r.flag();
+  v.running = r.flag();
+  v.output = r.next();
+  v.lost = r.next();
+  v.attached = r.number();
+  v.code = static_cast<int32_t>(r.flag() ? Code::ok : Code::file_not_found);
+  fill(r, v.result);
 }
 inline void fill(Random& r, FileInfo& v) {
   v = {r.choice(FileType::block), r.number(0, 07777), r.next(), r.next(), static_cast<int64_t>(r.next()), r.number(), r.number(), r.next()};
@@ -247,6 +283,10 @@ SVM_SUM_MEMBER(Request, PackRequest, op != Op::pack, pack)
 SVM_SUM_MEMBER(Request, UnpackRequest, op != Op::unpack, unpack)
 SVM_SUM_MEMBER(Request, DialRequest, op != Op::dial, dial)
 SVM_SUM_MEMBER(Request, ListeningRequest, op != Op::listening, listening)
+SVM_SUM_MEMBER(Request, AttachRequest, op != Op::attach, attach)
+SVM_SUM_MEMBER(Request, ProcessListRequest, op != Op::process_list, process_list)
+SVM_SUM_MEMBER(Request, ProcessSignalRequest, op != Op::process_signal, process_signal)
+SVM_SUM_MEMBER(Request, ConsoleRequest, op != Op::console, console)
 SVM_SUM_MEMBER(LaunchMessage, Init, type != LaunchType::init, init)
 SVM_SUM_MEMBER(LaunchMessage, Online, type != LaunchType::online, online)
 SVM_SUM_MEMBER(LaunchMessage, Spawn, type != LaunchType::spawn, spawn)
@@ -267,6 +307,13 @@ inline bool decoded(std::string_view in, TreeEntry& out) {
   TreeParser parser;
   std::string_view content;
   return parser.next(in, out, content) == TreeParser::Item::entry && in.empty();
+}
+
+inline bool decoded(std::string_view in, ProcessInfo& out) {
+  std::vector<ProcessInfo> processes;
+  if (!decode_processes(in, processes) || processes.size() != 1) return false;
+  out = processes[0];
+  return true;
 }
 
 inline bool decoded(std::string_view in, Entry& out) {

@@ -128,6 +128,53 @@ TEST_CASE("exec: the id") {
   CHECK_FALSE(accepts<ExecRequest>([](auto& v) { v.id = std::string("a\0b", 3); }));
 }
 
+TEST_CASE("exec: terminal and background") {
+  const auto with = [](bool terminal, bool merge, uint32_t rows, uint32_t columns, bool background, uint64_t ring) {
+    return accepts<ExecRequest>([=](auto& v) {
+      v.id = "i";
+      v.terminal = terminal, v.merge = merge, v.rows = rows, v.columns = columns, v.background = background, v.ring_bytes = ring;
+    });
+  };
+  CHECK(with(true, false, 0, 0, false, 0));
+  CHECK(with(true, false, 1, kMaxTerminalSide, true, kMinRingBytes));
+  CHECK(with(true, false, kMaxTerminalSide, 1, true, kMaxRingBytes));
+  CHECK_FALSE(with(true, false, kMaxTerminalSide + 1, 1, false, 0));
+  CHECK_FALSE(with(true, false, 1, kMaxTerminalSide + 1, false, 0));
+  CHECK_FALSE(with(true, true, 1, 1, false, 0));
+  CHECK_FALSE(with(false, false, 1, 0, false, 0));
+  CHECK_FALSE(with(false, false, 0, 1, false, 0));
+  CHECK_FALSE(with(false, false, 0, 0, true, kMinRingBytes - 1));
+  CHECK_FALSE(with(false, false, 0, 0, true, kMaxRingBytes + 1));
+  CHECK_FALSE(with(false, false, 0, 0, false, kMinRingBytes));
+  CHECK_FALSE(accepts<ExecRequest>([](auto& v) { v.id.clear(), v.background = true, v.ring_bytes = 0; }));
+}
+
+TEST_CASE("attach, signal and console") {
+  CHECK(accepts<AttachRequest>([](auto& v) { v.id = std::string(kMaxExecIdBytes, 'i'); }));
+  CHECK_FALSE(accepts<AttachRequest>([](auto& v) { v.id = std::string(kMaxExecIdBytes + 1, 'i'); }));
+  CHECK_FALSE(accepts<AttachRequest>([](auto& v) { v.id = ""; }));
+  const auto signal = [](uint32_t number, uint32_t flags, uint32_t rows, uint32_t columns) {
+    return accepts<ProcessSignalRequest>([=](auto& v) { v = {"i", number, flags, rows, columns}; });
+  };
+  CHECK(signal(1, 0, 0, 0));
+  CHECK(signal(64, kSignalGroup, 0, 0));
+  CHECK(signal(9, kSignalTree, 0, 0));
+  CHECK(signal(0, 0, kMaxTerminalSide, kMaxTerminalSide));
+  CHECK_FALSE(signal(65, 0, 0, 0));
+  CHECK_FALSE(signal(15, kSignalTree, 0, 0));
+  CHECK_FALSE(signal(9, kSignalTree | kSignalGroup, 0, 0));
+  CHECK_FALSE(signal(9, 0, 1, 1));
+  CHECK_FALSE(signal(0, 0, 0, 1));
+  CHECK_FALSE(signal(0, 0, 1, 0));
+  CHECK_FALSE(signal(0, kSignalGroup, 1, 1));
+  CHECK_FALSE(signal(0, 0, kMaxTerminalSide + 1, 1));
+  CHECK_FALSE(signal(0, 0, 1, kMaxTerminalSide + 1));
+  CHECK(accepts<ProcessInfo>([](auto& v) { v.command = std::string(kMaxCommandHead, 'c'); }));
+  CHECK_FALSE(accepts<ProcessInfo>([](auto& v) { v.command = std::string(kMaxCommandHead + 1, 'c'); }));
+  CHECK_FALSE(accepts<ProcessInfo>([](auto& v) { v.command = "a\n"; }));
+  CHECK_FALSE(accepts<ProcessInfo>([](auto& v) { v.code = static_cast<int32_t>(svm::Code::again); }));
+}
+
 TEST_CASE("exec: argv, shell and environment") {
   check_environment<ExecRequest>();
   const auto only_argv = [](ExecRequest& v, std::vector<std::string> argv) {

@@ -8,7 +8,8 @@ using namespace svm::protocol::test;
 
 TEST_CASE_TEMPLATE("round trip", T, Hello, Ready, StepFailure, ExecRequest, ReadRequest, WriteRequest, StatRequest, ListRequest,
                    GlobRequest, MoveRequest, ChmodRequest, MkdirRequest, RemoveRequest, SymlinkRequest, LinkRequest, WatchRequest, WatchEvent, PackRequest,
-                   UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, ExecResult,
+                   UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, AttachRequest, ProcessListRequest,
+                   ProcessSignalRequest, ConsoleRequest, ProcessInfo, ExecResult,
                    FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill, Exited) {
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);
@@ -24,7 +25,8 @@ TEST_CASE_TEMPLATE("round trip", T, Hello, Ready, StepFailure, ExecRequest, Read
 TEST_CASE_TEMPLATE("every truncation and a trailing byte are refused", T, Hello, Ready, StepFailure, ExecRequest, ReadRequest,
                    WriteRequest, StatRequest, ListRequest, GlobRequest, MoveRequest, ChmodRequest, MkdirRequest, RemoveRequest,
                    SymlinkRequest, LinkRequest, WatchRequest, WatchEvent, PackRequest,
-                   UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill,
+                   UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, AttachRequest, ProcessListRequest,
+                   ProcessSignalRequest, ConsoleRequest, ProcessInfo, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill,
                    Exited) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     CAPTURE(seed);
@@ -60,7 +62,7 @@ TEST_CASE_TEMPLATE("a flipped bit is refused or decodes to what encodes the same
 TEST_CASE("unknown operations and launch messages are refused") {
   const std::string stat = encoded(make<StatRequest>(1));
   Request request;
-  for (const uint16_t op : {uint16_t{0}, uint16_t{13}, uint16_t{0x100}, uint16_t{0xffff}}) {
+  for (const uint16_t op : {uint16_t{0}, uint16_t{100}, uint16_t{0x100}, uint16_t{0xffff}}) {
     std::string bytes = stat;
     bytes[0] = static_cast<char>(op & 0xff);
     bytes[1] = static_cast<char>(op >> 8);
@@ -94,6 +96,19 @@ TEST_CASE("entries follow one another and are appended") {
   encode(one, entries[0]);
   one[0] = static_cast<char>(one[0] + 1);
   CHECK_FALSE(decode_entries(one + "x", back));
+}
+
+TEST_CASE("processes follow one another, each framed by its length") {
+  std::string bytes;
+  std::vector<ProcessInfo> processes, back;
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    processes.push_back(make<ProcessInfo>(seed));
+    encode(bytes, processes.back());
+  }
+  REQUIRE(decode_processes(bytes, back));
+  CHECK(back == processes);
+  bytes[0] = static_cast<char>(bytes[0] + 1);
+  CHECK_FALSE(decode_processes(bytes, back));
 }
 
 TEST_CASE("a list's count beyond what the bytes can hold is refused before anything is allocated") {

@@ -32,7 +32,7 @@ Fd duplicate_log(int fd) {
 }
 
 std::shared_ptr<Instance> open_instance(const stacyvm_options& o) {
-  refuse_unknown_flags(o.flags, STACYVM_OPEN_READ_ONLY | STACYVM_OPEN_BEST_EFFORT);
+  refuse_unknown_flags(o.flags, STACYVM_OPEN_READ_ONLY | STACYVM_OPEN_BEST_EFFORT | STACYVM_OPEN_DETACHED);
   if (o.log_fd_plus1 < 0) throw invalid("log_fd_plus1", "negative");
   if (o.log_level > STACYVM_LOG_DEBUG) throw invalid("log_level", "unknown");
   manager::Options options;
@@ -41,13 +41,19 @@ std::shared_ptr<Instance> open_instance(const stacyvm_options& o) {
     throw Error(Code::unsupported, "state_dir: remote locations are not supported by this release").with("field", "state_dir");
   options.read_only = (o.flags & STACYVM_OPEN_READ_ONLY) != 0;
   options.best_effort = (o.flags & STACYVM_OPEN_BEST_EFFORT) != 0;
+  options.detached = (o.flags & STACYVM_OPEN_DETACHED) != 0;
+  if (options.detached && options.state_directory.empty())
+    throw invalid("flags", "DETACHED needs a state_dir: where else would sandboxes be found again");
+  if (options.detached && options.read_only) throw invalid("flags", "DETACHED and READ_ONLY exclude each other");
   Fd log_fd;
   if (o.log_fd_plus1 > 0) {
     log_fd = duplicate_log(o.log_fd_plus1 - 1);
     const uint32_t level = o.log_level == STACYVM_LOG_DEFAULT ? STACYVM_LOG_INFO : o.log_level;
     options.log = Log(log_fd.get(), static_cast<LogLevel>(level - STACYVM_LOG_ERROR));
   }
-  return std::make_shared<Instance>(manager::Manager::open(options), std::move(log_fd), options.log);
+  auto instance = std::make_shared<Instance>(manager::Manager::open(options), std::move(log_fd), options.log);
+  if (!options.read_only) instance->enter().gate().adopt_commands();
+  return instance;
 }
 
 }  // namespace
@@ -100,7 +106,7 @@ void Instance::close() noexcept {
   }
   end_children();
   try {
-    manager_->shutdown(kCloseDestroyMs);
+    manager_->leave(kCloseDestroyMs);
   } catch (const std::exception& error) {
     // Nobody can be told but the log; the manager's end kills what is left, and so does the end of the process.
     log_.write(LogLevel::error, std::string("closing the instance: ") + error.what());

@@ -120,6 +120,9 @@ typedef struct stacyvm_mount {
 
 #define STACYVM_OPEN_READ_ONLY UINT64_C(1)   /**< Change nothing in the state directory; spawn is refused. */
 #define STACYVM_OPEN_BEST_EFFORT UINT64_C(2) /**< Every spawn behaves as with STACYVM_SPAWN_BEST_EFFORT. */
+#define STACYVM_OPEN_DETACHED UINT64_C(4)    /**< Sandboxes and their background commands outlive this process and stacyvm_close: the next open of the
+                                                  state directory, by the same user, has them again. Without an owner a sandbox ends at its expiry. Opened
+                                                  without this flag, what is found ends with the instance. Needs a state_dir. */
 
 #define STACYVM_LOG_DEFAULT 0u /**< As STACYVM_LOG_INFO. */
 #define STACYVM_LOG_ERROR 1u
@@ -306,7 +309,7 @@ STACYVM_API uint32_t stacyvm_version(void);
 /** The same as text: "1.0.0". Static. */
 STACYVM_API const char *stacyvm_version_string(void);
 /** 1 if this library has the named feature, else 0 (also for NULL). Names: "native" (the native back end), "files", "queue",
- *  "exec.text", "names", "idempotency", "events", "exec.pty", "exec.background", "console". Later releases add names and never remove one. */
+ *  "exec.text", "detached", "names", "idempotency", "events", "exec.pty", "exec.background", "console". Later releases add names and never remove one. */
 STACYVM_API int32_t stacyvm_has_feature(const char *name);
 /** What STACYVM_INIT calls: zeroes `size` bytes at `options` and stores `size` in the first four. NULL or a size below 4: does nothing. */
 STACYVM_API void stacyvm_struct_init(void *options, uint32_t size);
@@ -334,15 +337,16 @@ STACYVM_API void stacyvm_error_free(stacyvm_error *e);
 
 /* --------------------------------------------------------------- instance */
 
-/** Opens a state directory, or a private instance in memory (o NULL: all defaults). What a killed owner left in the directory is
- *  destroyed first. May block for as long as that takes.
+/** Opens a state directory, or a private instance in memory (o NULL: all defaults). Sandboxes that a detached owner (STACYVM_OPEN_DETACHED) left
+ *  running are adopted, with their background commands; of what these wrote meanwhile each ring holds the end, and the rest is told as a
+ *  gap. Commands that were tied to a stream have ended with their owner. Whatever else a killed owner left is destroyed. May block for as long as that takes.
  *  Errors: CONFLICT another instance has the directory, or its data is of a newer release; IO its data is damaged or cannot be read;
  *  FORBIDDEN; UNSUPPORTED a remote location. */
 STACYVM_API int32_t stacyvm_open(const stacyvm_options *o, stacyvm_instance **out, stacyvm_error **err);
 /** Refuses new work (STACYVM_E_CLOSED) and destroys every sandbox. Blocks up to timeout_ms. Calling it again continues the wait. The
  *  handle must still be closed. Errors: TIMEOUT some are not gone yet. */
 STACYVM_API int32_t stacyvm_shutdown(stacyvm_instance *vm, int64_t timeout_ms, stacyvm_error **err);
-/** Closes the instance. Its sandboxes are killed (their processes are not asked, so no guest can delay it), calls in flight in other
+/** Closes the instance. Its sandboxes are killed, or with STACYVM_OPEN_DETACHED left to the next owner (their processes are not asked, so no guest can delay it), calls in flight in other
  *  threads answer STACYVM_E_CLOSED, and the state directory is free for the next open when this returns. */
 STACYVM_API void stacyvm_close(stacyvm_instance *vm);
 

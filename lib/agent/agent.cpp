@@ -186,6 +186,7 @@ int run(const AgentOptions& options) noexcept {
     Step step = Step::none;
     if (const int failed = lock_down(context.hello, context.rights, ready, step)) return fail(connection, step, failed);
   }
+  context.ready = ready;
   std::string payload;
   protocol::encode(payload, ready);
   connection.send(protocol::FrameType::ready, 0, payload);

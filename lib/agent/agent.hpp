@@ -9,6 +9,7 @@ namespace svm::agent {
 struct AgentOptions {
   int channel = -1;          // the byte stream to the host
   int life = -1;             // end of file here: the launcher is gone, so end too; -1: none
+  int control = -1;          // further connections to the host come here, a message with a descriptor each; -1: there is only the first
   int oom = -1;              // see isolation::Cgroup::oom_fd; -1: none
   int command_groups[3] = {-1, -1, -1};  // a command writes "0" into each before its exec
   size_t command_group_count = 0;
@@ -17,7 +18,7 @@ struct AgentOptions {
   bool lock_down = true;     // false only in tests that run the agent as an ordinary program
 };
 
-/// Serves until the channel or `life` ends, then kills what is left and returns an exit status. Never throws. Blocks every
+/// Serves until the channel (where there is no `control`) or `life` ends, then kills what is left and returns an exit status. Never throws. Blocks every
 /// signal and takes SIGCHLD by signalfd. With lock_down it is process 1 of a pid namespace and gives up its rights before the first command.
 int run(const AgentOptions& options) noexcept;
 

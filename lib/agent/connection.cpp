@@ -36,6 +36,24 @@ Connection::Connection(int fd) noexcept : fd_(fd) {
   data_ = map_ + kPage;
 }
 
+void Connection::disconnect() noexcept {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+  in_.reset();
+  in_capacity_ = in_size_ = parsed_ = sent_ = 0;
+  needed_ = protocol::kHeaderBytes;
+  std::string().swap(out_);
+  grow_ = congested_ = broken_ = false;
+}
+
+int Connection::connect(Fd peer) noexcept {
+  disconnect();
+  if (const int error = set_nonblocking(peer.get(), true)) return error;
+  (void)::setsockopt(peer.get(), SOL_SOCKET, SO_SNDBUF, &kSocketBuffer, sizeof kSocketBuffer);
+  fd_ = peer.release();
+  return 0;
+}
+
 Connection::~Connection() {
   if (map_) ::munmap(map_, kMapBytes);
 }
@@ -82,12 +100,13 @@ Connection::Next Connection::next(protocol::Frame& frame) noexcept {
 }
 
 void Connection::send(protocol::FrameType type, uint32_t stream, std::string_view payload) {
-  protocol::encode_frame(out_, type, stream, payload);
+  if (fd_ >= 0) protocol::encode_frame(out_, type, stream, payload);
 }
 
 void Connection::touched(size_t size) noexcept { data_touched_ |= size > kIdleBytes; }
 
 void Connection::send_data(uint32_t stream, protocol::DataKind kind, size_t size) {
+  if (fd_ < 0) return;
   char header[protocol::kHeaderBytes];
   protocol::encode_header(header, protocol::FrameType::data, stream, static_cast<uint32_t>(size), kind);
   touched(size);

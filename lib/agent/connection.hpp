@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/fd.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/message.hpp"
 
@@ -16,14 +17,18 @@ inline constexpr size_t kMaxUnsent = 1024 * 1024;
 
 class Connection {
  public:
-  /// `fd` is borrowed and made nonblocking.
+  /// `fd` is made nonblocking, and closed by disconnect() only.
   explicit Connection(int fd) noexcept;
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   /// 0, or the errno that made the connection unusable from the start.
   int error() const noexcept { return error_; }
-  int fd() const noexcept { return fd_; }
+  int fd() const noexcept { return fd_; }  // -1: there is no peer for the time being
+  /// Closes the descriptor and forgets what was on its way. What is sent from now on is dropped.
+  void disconnect() noexcept;
+  /// Goes on with another peer. 0, or -errno: then there is still none.
+  int connect(Fd peer) noexcept;
 
   // --- in
   enum class Input { more, drained, ended };

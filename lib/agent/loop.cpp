@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,7 +17,7 @@
 
 namespace svm::agent {
 namespace {
-enum Tag { kChannel, kSignals, kLife };
+enum Tag { kChannel, kSignals, kLife, kControl };
 constexpr int kEvents = 64;      // fetched at once
 constexpr int kReads = 4;        // of the channel in one round
 constexpr int kMaxSignalNumber = 64;
@@ -72,6 +73,8 @@ int Loop::open() {
   if (const int error = signal_watch_.start(*this, signals_.get(), EPOLLIN, *this, kSignals)) return error;
   if (context_.options.life >= 0)
     if (const int error = life_watch_.start(*this, context_.options.life, EPOLLIN, *this, kLife)) return error;
+  if (context_.options.control >= 0)
+    if (const int error = control_watch_.start(*this, context_.options.control, EPOLLIN, *this, kControl)) return error;
   return channel_watch_.start(*this, connection_.fd(), EPOLLIN, *this, kChannel);
 }
 
@@ -104,7 +107,7 @@ void Loop::settle() {
   was_congested_ = connection_.congested();
   connection_.flush();  // what on_room ended
   bury();
-  if (connection_.broken()) ended_ = true;
+  if (connection_.broken()) lose_peer();
 }
 
 void Loop::on_ready(int tag, uint32_t events) {
@@ -119,11 +122,62 @@ void Loop::on_ready(int tag, uint32_t events) {
       if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) ended_ = true;
       break;
     }
+    case kControl: take_peer(); break;
     default: break;
   }
 }
 
+/// The connection is over. Where another may come, what belonged to this one ends, and what does not lives on: background commands and their output.
+void Loop::lose_peer() {
+  if (context_.options.control < 0) {
+    ended_ = true;
+    return;
+  }
+  channel_watch_.stop();
+  connection_.disconnect();
+  streams_.clear();
+  turns_.clear();
+  retired_.clear();
+  was_congested_ = resuming_ = false;
+}
+
+void Loop::take_peer() {
+  char byte;
+  Fd peer;
+  size_t count = 1;
+  const long n = receive_message(context_.options.control, &byte, sizeof byte, &peer, &count, MSG_DONTWAIT);
+  if (n == -EAGAIN) return;
+  if (n <= 0) {  // the launcher has ended: `life` says so too
+    ended_ = true;
+    return;
+  }
+  if (count != 1) return;
+  lose_peer();  // the launcher knows better than the old connection does
+  if (connection_.connect(std::move(peer)) != 0) return;
+  resuming_ = true;
+  if (channel_watch_.start(*this, connection_.fd(), EPOLLIN, *this, kChannel) != 0) lose_peer();
+}
+
+/// The first frame of a further peer. False: it is not what it must be.
+bool Loop::resume(const protocol::Frame& frame) {
+  ByteReader reader(frame.payload);
+  const uint32_t version = reader.u32();
+  if (frame.type != protocol::FrameType::resume || !reader.done()) return false;
+  resuming_ = false;
+  std::string payload;
+  if (version != protocol::kVersion) {
+    // Of another release: it may destroy the sandbox, and use nothing in it.
+    protocol::encode(payload, protocol::StepFailure{protocol::Step::hello, EPROTONOSUPPORT});
+    connection_.send(protocol::FrameType::failed, 0, payload);
+    return true;
+  }
+  protocol::encode(payload, context_.ready);
+  connection_.send(protocol::FrameType::ready, 0, payload);
+  return true;
+}
+
 void Loop::update_channel_interest() {
+  if (connection_.fd() < 0) return;
   // Without EPOLLIN a host that never reads cannot make us queue answers without end.
   const bool full = connection_.unsent() > kMaxUnsent;
   const uint32_t interest = (full ? 0u : static_cast<uint32_t>(EPOLLIN)) | (connection_.congested() ? static_cast<uint32_t>(EPOLLOUT) : 0u);
@@ -140,7 +194,8 @@ void Loop::read_channel() {
     for (;;) {
       const Connection::Next next = connection_.next(frame);
       if (next == Connection::Next::none) break;
-      if (next == Connection::Next::malformed || !dispatch(frame)) {
+      if (next == Connection::Next::malformed || !(resuming_ ? resume(frame) : dispatch(frame))) {
+        if (resuming_) return lose_peer();
         end_ = End::malformed;
         ended_ = true;
         return;
@@ -148,7 +203,7 @@ void Loop::read_channel() {
     }
     if (reads >= kReads || connection_.unsent() > kMaxUnsent) return;
     switch (connection_.receive()) {
-      case Connection::Input::ended: ended_ = true; return;
+      case Connection::Input::ended: lose_peer(); return;
       case Connection::Input::drained: reads = kReads - 1; break;  // one more round, to take apart what came
       case Connection::Input::more: break;
     }

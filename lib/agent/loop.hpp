@@ -55,6 +55,7 @@ struct Context {
   AgentOptions options;
   Rights rights;
   Root root;
+  protocol::Ready ready{};  // what the host was told
 };
 
 class Loop final : public Ready {
@@ -89,6 +90,9 @@ class Loop final : public Ready {
   void settle();
   int wait_ms() const;
   void read_channel();
+  void lose_peer();
+  void take_peer();
+  bool resume(const protocol::Frame& frame);
   bool dispatch(const protocol::Frame& frame);
   bool open_stream(const protocol::Frame& frame);
   void reap();
@@ -102,13 +106,14 @@ class Loop final : public Ready {
   Fd epoll_, signals_;
   std::unordered_map<uint64_t, Watch*> watches_;  // outlives all watches: each leaves it when it stops
   uint64_t next_token_ = 1;
-  Watch channel_watch_, signal_watch_, life_watch_;
+  Watch channel_watch_, signal_watch_, life_watch_, control_watch_;
   std::unordered_map<int, Process*> leaders_;
   FileWatches file_watches_;  // outlives streams_
   std::unique_ptr<ProcessTable> processes_;  // after what its watches and leaders are in
   std::unordered_map<uint32_t, std::unique_ptr<Stream>> streams_;
   std::vector<uint32_t> turns_, retired_;
   bool was_congested_ = false;
+  bool resuming_ = false;  // a further peer has not said who it is yet
   bool ended_ = false;
   End end_ = End::closed;
 };

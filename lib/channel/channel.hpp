@@ -54,6 +54,9 @@ class Stream {
   /// as send_signal.
   virtual void resize(uint32_t rows, uint32_t columns) = 0;
 
+  /// What runs behind the stream goes on under another owner, who records its end: dropping the stream records nothing. Not while it is read.
+  virtual void forget_end() noexcept {}
+
   /// Whether next() / write() would do something now (report the end included). Any thread.
   virtual bool readable() const noexcept = 0;
   virtual bool writable() const noexcept = 0;
@@ -77,6 +80,9 @@ class Channel {
   /// The reactor must outlive the connection (that is on_closed, or stop()), not the objects.
   static std::shared_ptr<Channel> create(Reactor& reactor, Fd socket, const protocol::Hello& hello,
                                          std::function<void(const Opening&)> on_open, std::function<void()> on_closed);
+
+  /// The same to an agent that had another host before; on_open then has what it told that one.
+  static std::shared_ptr<Channel> resume(Reactor& reactor, Fd socket, std::function<void(const Opening&)> on_open, std::function<void()> on_closed);
 
   /// Opens a stream; usable at once, also before on_open (requests queue behind Hello). `payload` is what encode() made, which
   /// begins with `op`. Throws Error: closed after the end,

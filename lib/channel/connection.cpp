@@ -56,7 +56,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection(Reactor& reactor, Fd socket, OnOpen on_open, OnClosed on_closed)
       : reactor_(reactor), socket_(std::move(socket)), on_open_(std::move(on_open)), on_closed_(std::move(on_closed)) {}
 
-  void start(std::string_view hello);
+  /// `greeting`: payload of the first frame.
+  void start(FrameType type, std::string_view greeting);
   std::shared_ptr<StreamState> request(protocol::Op op, std::string_view payload);
   bool send(FrameType type, uint32_t stream, std::string_view payload, protocol::DataKind kind = protocol::DataKind::bytes) noexcept;
   void send_control(FrameType type, uint32_t stream, uint32_t first, uint32_t second);
@@ -112,10 +113,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   OnClosed on_closed_;
 };
 
-void Connection::start(std::string_view hello) {
+void Connection::start(FrameType type, std::string_view greeting) {
   const std::lock_guard lock(mutex_);  // the reactor may call on_event before watch() has returned
   watch_ = reactor_.watch(socket_.get(), EPOLLIN, [self = shared_from_this()](uint32_t events) { self->on_event(events); });
-  send_locked(FrameType::hello, 0, hello, protocol::DataKind::bytes);
+  send_locked(type, 0, greeting, protocol::DataKind::bytes);
 }
 
 std::shared_ptr<StreamState> Connection::request(protocol::Op op, std::string_view payload) {
@@ -399,6 +400,14 @@ class ChannelHandle final : public Channel {
   const std::shared_ptr<Connection> connection_;
 };
 
+std::shared_ptr<Channel> start_channel(Reactor& reactor, Fd socket, Connection::OnOpen on_open, Connection::OnClosed on_closed, FrameType type,
+                                       std::string_view greeting) {
+  const auto connection = std::make_shared<Connection>(reactor, std::move(socket), std::move(on_open), std::move(on_closed));
+  auto channel = std::make_shared<ChannelHandle>(connection);
+  connection->start(type, greeting);
+  return channel;
+}
+
 }  // namespace
 
 std::shared_ptr<Channel> Channel::create(Reactor& reactor, Fd socket, const protocol::Hello& hello,
@@ -406,10 +415,13 @@ std::shared_ptr<Channel> Channel::create(Reactor& reactor, Fd socket, const prot
   std::string payload;
   encode(payload, hello);
   if (payload.size() > protocol::kMaxPayload) throw Error(Code::invalid, "the greeting to the agent is too large");
-  const auto connection = std::make_shared<Connection>(reactor, std::move(socket), std::move(on_open), std::move(on_closed));
-  auto channel = std::make_shared<ChannelHandle>(connection);
-  connection->start(payload);
-  return channel;
+  return start_channel(reactor, std::move(socket), std::move(on_open), std::move(on_closed), FrameType::hello, payload);
+}
+
+std::shared_ptr<Channel> Channel::resume(Reactor& reactor, Fd socket, std::function<void(const Opening&)> on_open, std::function<void()> on_closed) {
+  std::string payload;
+  ByteWriter(payload).u32(protocol::kVersion);
+  return start_channel(reactor, std::move(socket), std::move(on_open), std::move(on_closed), FrameType::resume, payload);
 }
 
 }  // namespace svm::channel

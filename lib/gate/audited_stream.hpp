@@ -31,6 +31,10 @@ class AuditedStream final : public NamedStream {
 
   /// Throws Error io, once, when the end came and could not be recorded; the result is there all the same.
   Next next(int64_t timeout_ms, channel::Piece& out) override;
+  void forget_end() noexcept override {
+    recorded_ = true;
+    below_->forget_end();
+  }
 
  private:
   void record();

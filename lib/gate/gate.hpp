@@ -63,6 +63,10 @@ class Gate {
   /// Whether begin() of this operation waits until it has ended. False for unknown names.
   static bool holds_thread(std::string_view operation) noexcept;
 
+  /// Once, when the manager has adopted sandboxes of a former owner: from here on the ends of their commands are recorded. Those that ended with
+  /// that owner are recorded as lost.
+  void adopt_commands();
+
   manager::Manager& manager() noexcept { return manager_; }
 
  private:

@@ -35,6 +35,7 @@ class ObservedStream final : public channel::Stream {
   void send_signal(int signal, bool group) override { stream_->send_signal(signal, group); }
   void kill() noexcept override { stream_->kill(); }
   void resize(uint32_t rows, uint32_t columns) override { stream_->resize(rows, columns); }
+  void forget_end() noexcept override { ended_ = nullptr; }
   bool readable() const noexcept override { return stream_->readable(); }
   bool writable() const noexcept override { return stream_->writable(); }
   void set_notify(std::function<void()> hook) override { stream_->set_notify(std::move(hook)); }
@@ -49,6 +50,9 @@ class ObservedStream final : public channel::Stream {
 class Witness {
  public:
   Witness(events::Log& log, const model::SandboxRecord& sandbox) : log_(&log), sandbox_(sandbox.id), tenant_(sandbox.tenant_id) {}
+
+  /// Of a command that another owner started.
+  Witness(events::Log& log, const model::SandboxRecord& sandbox, model::ExecRecord started) : Witness(log, sandbox) { exec_ = std::move(started); }
 
   void tell(std::string_view type, const events::Data& data) const { log_->append(std::string(type), sandbox_, tenant_, data.json()); }
   /// Both of one command, by its id.

@@ -20,6 +20,7 @@ class StreamLayer : public channel::Stream {
   void send_signal(int signal, bool group) override { below_->send_signal(signal, group); }
   void kill() noexcept override { below_->kill(); }
   void resize(uint32_t rows, uint32_t columns) override { below_->resize(rows, columns); }
+  void forget_end() noexcept override { below_->forget_end(); }
   bool readable() const noexcept override { return below_->readable(); }
   bool writable() const noexcept override { return below_->writable(); }
   void set_notify(std::function<void()> hook) override { below_->set_notify(std::move(hook)); }

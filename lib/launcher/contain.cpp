@@ -454,7 +454,7 @@ class Containment {
 
   /// The agent finds its descriptors at fixed numbers, and nothing else.
   int arrange_fds() noexcept {
-    const int sources[] = {plan_.channel, plan_.life, plan_.agent, plan_.oom, plan_.command_groups[0], plan_.command_groups[1], plan_.command_groups[2]};
+    const int sources[] = {plan_.channel, plan_.life, plan_.agent, plan_.oom, plan_.command_groups[0], plan_.command_groups[1], plan_.command_groups[2], plan_.control};
     constexpr int kCount = sizeof sources / sizeof *sources;
     int high[kCount];
     // First above every target, so that no dup2 overwrites a source.

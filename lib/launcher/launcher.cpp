@@ -1,6 +1,7 @@
 #include "launcher/launcher.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -36,12 +38,16 @@ using protocol::Step;
 constexpr int64_t kRemoveRetryMs = 2;       // a control group stays busy a moment after its last process was reaped
 constexpr int64_t kQuietMs = 5;              // without a message for so long, there is time to prepare the next sandbox
 constexpr int64_t kRemoveGiveUpMs = 5'000;
+constexpr int64_t kClaimMs = 1'000;         // how long somebody who wants to be the owner may take to say so
 constexpr int64_t kEndingMs = 5'000;        // the host is gone: how long its sandboxes may take to go
 constexpr uint32_t kNobody = 65'534;         // is in every passwd file that is written here
 constexpr uint64_t kAgentHeadroom = 64ull << 20;  // bytes of the agent's own level beyond the commands' limit and the disk
 
 struct Sandbox {
   uint64_t token = 0;
+  std::string name;
+  Fd control;                // where the agent takes further connections; none where nobody else may become the owner
+  int64_t expires_ms = INT64_MAX;
   Fd pidfd;
   isolation::Cgroup cgroup;
   bool has_cgroup = false;
@@ -57,10 +63,9 @@ class Launcher {
 
   int run() noexcept {
     if (!receive_init()) return 1;
-    protocol::Online online;
-    start(online);
-    if (online.error != 0) groups_.close();  // before the host is told: then nothing is left
-    if (!say(online) || online.error != 0) {
+    start(online_);
+    if (online_.error != 0) groups_.close();  // before the host is told: then nothing is left
+    if (!say(online_) || online_.error != 0) {
       groups_.close();
       return 1;
     }
@@ -70,27 +75,34 @@ class Launcher {
   }
 
  private:
-  static constexpr uint64_t kSocketKey = 0, kHostKey = 1, kFirstToken = 2;
+  static constexpr uint64_t kSocketKey = 0, kHostKey = 1, kListenerKey = 2, kClaimantKey = 3;
+  static_assert(kClaimantKey < protocol::kFirstToken);
 
   template <class Message>
-  bool say(const Message& message, int fd = -1) noexcept {
+  bool say(const Message& message, const int* fds = nullptr, size_t fd_count = 0) noexcept {
+    if (!socket_) return false;
     out_.clear();
     protocol::encode(out_, message);
     // The host drains this socket on its reactor; when it does not (stopped), waiting here is all there is to do.
-    return send_message(socket_.get(), out_.data(), out_.size(), &fd, fd >= 0 ? 1 : 0) == 0;
+    return send_message(socket_.get(), out_.data(), out_.size(), fds, fd_count) == 0;
   }
 
   bool receive_init() noexcept {
     protocol::LaunchMessage message;
-    Fd fds[2];
-    size_t count = 2;
+    Fd fds[3];
+    size_t count = 3;
     const long n = receive_message(socket_.get(), in_, sizeof in_, fds, &count);
-    if (n <= 0 || !protocol::decode({in_, static_cast<size_t>(n)}, message) || message.type != protocol::LaunchType::init || count == 0) return false;
-    rootless_ = message.init.rootless;
-    instance_ = message.init.instance;
+    if (n <= 0 || !protocol::decode({in_, static_cast<size_t>(n)}, message) || message.type != protocol::LaunchType::init) return false;
+    const protocol::Init& init = message.init;
+    if (count != 1u + (init.holds ? 1 : 0) + (init.key.empty() ? 0 : 1)) return false;
+    rootless_ = init.rootless;
+    instance_ = init.instance;
+    detached_ = init.detached;
+    key_ = init.key;
     host_ = std::move(fds[0]);
-    held_ = std::move(fds[1]);
-    return true;
+    if (init.holds) held_ = std::move(fds[1]);
+    if (!key_.empty()) listener_ = std::move(fds[init.holds ? 2 : 1]);
+    return !listener_ || set_nonblocking(listener_.get(), true) == 0;
   }
 
   void start(protocol::Online& online) noexcept {
@@ -127,6 +139,7 @@ class Launcher {
     epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
     if (!epoll_) return failed(Step::sync, -errno);
     if (!watch(socket_.get(), kSocketKey) || !watch(host_.get(), kHostKey)) return failed(Step::sync, -errno);
+    if (listener_ && !watch(listener_.get(), kListenerKey)) return failed(Step::sync, -errno);
   }
 
   bool watch(int fd, uint64_t key) noexcept {
@@ -138,19 +151,141 @@ class Launcher {
 
   void turn() noexcept {
     epoll_event events[64];
-    const int n = ::epoll_wait(epoll_.get(), events, 64, static_cast<int>(removing_ > 0 ? kRemoveRetryMs : prepared_ ? -1 : kQuietMs));
+    const int n = ::epoll_wait(epoll_.get(), events, 64, wait_ms());
     if (n < 0 && errno != EINTR) ending_ = true;
     if (n == 0 && removing_ == 0) prepare_next();
     for (int i = 0; i < n; ++i) {
       const uint64_t key = events[i].data.u64;
       if (key == kHostKey)
-        ending_ = true;
+        lose_owner();
       else if (key == kSocketKey)
         receive();
+      else if (key == kListenerKey)
+        accept_claimant();
+      else if (key == kClaimantKey)
+        hear_claimant();
       else
         reap(key);
     }
+    if (claimant_ && system_clock().monotonic_ms() >= claim_by_ms_) dismiss_claimant();
+    if (!socket_) end_expired();
     if (removing_ > 0) retry_removals();
+    if (!socket_ && !claimant_ && sandboxes_.empty()) ending_ = true;  // nothing that anybody could come back for
+  }
+
+  int wait_ms() const noexcept {
+    int64_t next = removing_ > 0 ? kRemoveRetryMs : prepared_ || !socket_ ? INT64_MAX : kQuietMs;
+    const int64_t now = claimant_ || !socket_ ? system_clock().monotonic_ms() : 0;
+    if (claimant_) next = std::min(next, claim_by_ms_ - now);
+    if (!socket_)
+      for (const auto& [token, sandbox] : sandboxes_) next = std::min(next, sandbox->expires_ms == INT64_MAX ? INT64_MAX : sandbox->expires_ms - now);
+    return next == INT64_MAX ? -1 : static_cast<int>(std::clamp<int64_t>(next, 0, 60'000));
+  }
+
+  /// The host has ended, or let go. Its sandboxes wait for another one, or end.
+  void lose_owner() noexcept {
+    if (!detached_) {
+      ending_ = true;
+      return;
+    }
+    socket_.reset();
+    host_.reset();
+  }
+
+  /// Without an owner nobody else looks at the clock. Killed ones are reaped like any other.
+  void end_expired() noexcept {
+    const int64_t now = system_clock().monotonic_ms();
+    for (const auto& [token, sandbox] : sandboxes_) {
+      if (sandbox->reaped || sandbox->expires_ms > now) continue;
+      sandbox->expires_ms = INT64_MAX;
+      (void)signal_pidfd(sandbox->pidfd.get(), SIGKILL);
+    }
+  }
+
+  /// One at a time: others wait in the backlog.
+  void accept_claimant() noexcept {
+    claimant_.reset(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!claimant_) return;
+    if (!watch(claimant_.get(), kClaimantKey)) {
+      claimant_.reset();
+      return;
+    }
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);
+    claim_by_ms_ = system_clock().monotonic_ms() + kClaimMs;
+  }
+
+  void dismiss_claimant() noexcept {
+    claimant_.reset();
+    if (!watch(listener_.get(), kListenerKey)) listener_.reset();  // no memory: then nobody else is heard
+  }
+
+  void hear_claimant() noexcept {
+    protocol::LaunchMessage message;
+    Fd fds[1];
+    size_t count = 1;
+    const long n = receive_message(claimant_.get(), in_, sizeof in_, fds, &count, MSG_DONTWAIT);
+    if (n == -EAGAIN) return;
+    const bool understood = n > 0 && protocol::decode({in_, static_cast<size_t>(n)}, message) && message.type == protocol::LaunchType::claim && count == 1;
+    if (!understood) return dismiss_claimant();
+    if (owner_has_gone()) lose_owner();
+    protocol::Claimed claimed;
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    const bool same_user = ::getsockopt(claimant_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == ::getuid();
+    Fd self;
+    if (!same_user || !same_key(message.claim.key))
+      claimed.error = EPERM;
+    else if (socket_)
+      claimed.error = EBUSY;
+    else if (const int error = open_pidfd(::getpid(), self))
+      claimed.error = -error;
+    Fd claimant = std::move(claimant_);
+    dismiss_claimant();
+    if (claimed.error != 0) {
+      out_.clear();
+      protocol::encode(out_, claimed);
+      (void)send_message(claimant.get(), out_.data(), out_.size(), nullptr, 0);
+      return;
+    }
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, claimant.get(), nullptr);
+    socket_ = std::move(claimant);
+    host_ = std::move(fds[0]);
+    detached_ = message.claim.detached;
+    if (!watch(socket_.get(), kSocketKey) || !watch(host_.get(), kHostKey)) return lose_owner();
+    hand_over(self.get());
+  }
+
+  void hand_over(int self) noexcept {
+    protocol::Claimed claimed;
+    claimed.online = online_;
+    claimed.holds = held_.valid();
+    for (const auto& [token, sandbox] : sandboxes_) claimed.sandboxes += !sandbox->reaped;
+    const int fds[] = {self, held_.get()};
+    if (!say(claimed, fds, claimed.holds ? 2 : 1)) return;
+    for (const auto& [token, sandbox] : sandboxes_) {
+      if (sandbox->reaped) continue;
+      // A pair that cannot be made or sent leaves the new owner with a sandbox that does not answer, which it then ends.
+      Fd ours, theirs;
+      const bool made = make_socketpair(SOCK_STREAM, ours, theirs) == 0;
+      const char news = 0;
+      const int agent_end = theirs.get(), host_end = ours.get();
+      if (made) (void)send_message(sandbox->control.get(), &news, sizeof news, &agent_end, 1);
+      if (!say(protocol::Adopted{token, sandbox->name}, &host_end, made ? 1 : 0)) return;
+    }
+  }
+
+  bool owner_has_gone() const noexcept {
+    if (!socket_) return false;
+    pollfd fds[] = {{host_.get(), POLLIN, 0}, {socket_.get(), POLLRDHUP, 0}};
+    return ::poll(fds, 2, 0) > 0 && ((fds[0].revents & POLLIN) != 0 || (fds[1].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
+  }
+
+  /// In a time that does not depend on where they differ.
+  bool same_key(const std::string& key) const noexcept {
+    if (key_.empty() || key.size() != key_.size()) return false;
+    unsigned char different = 0;
+    for (size_t i = 0; i < key.size(); ++i) different = static_cast<unsigned char>(different | (key[i] ^ key_[i]));
+    return different == 0;
   }
 
   void receive() noexcept {
@@ -159,16 +294,22 @@ class Launcher {
     size_t count = 1;
     const long n = receive_message(socket_.get(), in_, sizeof in_, fds, &count, MSG_DONTWAIT);
     if (n == -EAGAIN) return;
-    if (n <= 0 || !protocol::decode({in_, static_cast<size_t>(n)}, message)) {
-      ending_ = true;
-      return;
-    }
-    if (message.type == protocol::LaunchType::spawn && count == 1 && message.spawn.token >= kFirstToken)
+    if (n <= 0 || !protocol::decode({in_, static_cast<size_t>(n)}, message)) return lose_owner();
+    if (message.type == protocol::LaunchType::spawn && count == 1 && message.spawn.token >= protocol::kFirstToken)
       spawn(message.spawn, std::move(fds[0]));
     else if (message.type == protocol::LaunchType::kill)
       kill(message.kill.token);
+    else if (message.type == protocol::LaunchType::expire)
+      expire(message.expire);
     else
       ending_ = true;
+  }
+
+  void expire(const protocol::Expire& message) noexcept {
+    const auto found = sandboxes_.find(message.token);
+    if (found == sandboxes_.end()) return;
+    const int64_t now = system_clock().monotonic_ms();
+    found->second->expires_ms = message.in_ms > static_cast<uint64_t>(INT64_MAX - now) ? INT64_MAX : now + static_cast<int64_t>(message.in_ms);
   }
 
   /// What the next sandbox will need and takes long to make. A failure shows when that comes and it fails again.
@@ -185,6 +326,7 @@ class Launcher {
     if (sandboxes_.count(request.token)) return refuse(request.token, Step::clone, -EEXIST);
     auto sandbox = std::make_unique<Sandbox>();
     sandbox->token = request.token;
+    sandbox->name = request.name;
     prepared_ = false;
     Plan plan;
     plan.host = &layout_;
@@ -194,6 +336,14 @@ class Launcher {
     plan.agent = agent_.get();
     plan.channel = channel.get();
     plan.life = life_read_.get();
+    Fd agent_control;
+    if (!key_.empty()) {
+      // Nonblocking: an agent that does not take its messages holds up nobody.
+      int error = make_socketpair(SOCK_SEQPACKET, sandbox->control, agent_control);
+      if (error == 0) error = set_nonblocking(sandbox->control.get(), true);
+      if (error) return refuse(request.token, Step::sync, error);
+      plan.control = agent_control.get();
+    }
     if (const auto [step, error] = prepare(request, plan); error) return refuse(request.token, step, error);
     if (const auto [step, error] = make_groups(request, *sandbox, plan); error) {
       abandon(*sandbox);
@@ -405,7 +555,7 @@ class Launcher {
     }
   }
 
-  /// The host is gone: so is every sandbox of it.
+  /// The owner is gone for good: so is every sandbox of it.
   void end_all() noexcept {
     for (const auto& [token, sandbox] : sandboxes_)
       if (!sandbox->reaped) (void)signal_pidfd(sandbox->pidfd.get(), SIGKILL);
@@ -414,17 +564,27 @@ class Launcher {
       epoll_event events[64];
       const int n = ::epoll_wait(epoll_.get(), events, 64, static_cast<int>(kRemoveRetryMs));
       for (int i = 0; i < n; ++i) {
-        if (events[i].data.u64 >= kFirstToken)
+        if (events[i].data.u64 >= protocol::kFirstToken)
           reap(events[i].data.u64);
         else  // level-triggered and of no more use
-          ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, events[i].data.u64 == kSocketKey ? socket_.get() : host_.get(), nullptr);
+          ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, own_fd(events[i].data.u64), nullptr);
       }
       retry_removals();
     }
     groups_.close();
   }
 
-  Fd socket_, host_, agent_, epoll_;
+  int own_fd(uint64_t key) const noexcept {
+    return key == kSocketKey ? socket_.get() : key == kHostKey ? host_.get() : key == kListenerKey ? listener_.get() : claimant_.get();
+  }
+
+  Fd socket_, host_;  // the owner; none while nobody is
+  Fd agent_, epoll_;
+  Fd listener_, claimant_;
+  int64_t claim_by_ms_ = 0;
+  std::string key_;
+  bool detached_ = false;
+  protocol::Online online_;
   Fd held_;  // the host's claims on id ranges, which last until this process ends
   Fd life_read_, life_write_;  // agents hold the read end: it ends with this process
   std::string instance_;

@@ -23,6 +23,7 @@ int guest(const char* enforced) {
   svm::agent::AgentOptions options;
   options.channel = kChannelFd;
   options.life = kLifeFd;
+  options.control = ::fcntl(kControlFd, F_GETFD) >= 0 ? kControlFd : -1;
   options.oom = ::fcntl(kOomFd, F_GETFD) >= 0 ? kOomFd : -1;
   for (int i = 0; i < kCommandGroupFds; ++i)
     if (::fcntl(kCommandGroupFd + i, F_GETFD) >= 0) options.command_groups[options.command_group_count++] = kCommandGroupFd + i;

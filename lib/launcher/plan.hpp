@@ -45,7 +45,7 @@ struct Plan {
   bool groups_left = false;   // rootless: supplementary groups of the user that could not be dropped
   bool pids_by_rlimit = false;
   int agent = -1;             // the agent's memfd
-  int channel = -1, life = -1, oom = -1;
+  int channel = -1, life = -1, control = -1, oom = -1;
   int command_groups[3] = {-1, -1, -1};
   size_t command_group_count = 0;
   int go = -1;                // an event counter that becomes kGo or kGiveUp

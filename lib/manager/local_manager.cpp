@@ -61,7 +61,7 @@ class LocalManager final : public Manager {
     events_ = events::Log::create(*store_, options.read_only, options.log);
     if (options.read_only) return;  // looks, and starts nothing
     const std::string& instance = private_ ? private_->id() : store_->instance_id();
-    provider_ = providers::native::create(reactor_, instance);
+    provider_ = providers::native::create(reactor_, instance, options.state_directory, options.detached);
     recover();
     prune_old();
     const std::lock_guard lock(mutex_);
@@ -70,7 +70,7 @@ class LocalManager final : public Manager {
 
   ~LocalManager() override {
     try {
-      shutdown(kDestroyTimeoutMs);
+      leave(kDestroyTimeoutMs);
     } catch (const Error& error) {
       options_.log.write(LogLevel::error, "shutdown: " + error.message());
     } catch (const std::exception& error) {
@@ -214,6 +214,7 @@ class LocalManager final : public Manager {
         deadlines_.emplace(monotonic_deadline(record.expires_ms), record.id);
       }
     }
+    if (options_.detached && !gone) session->expire(record.expires_ms - system_clock().wall_ms());
     if (gone) {
       forget_running(record, "lost");
       if (!spawn.idempotency_key.empty()) store_->free_key(record.id);  // for the caller it never ran
@@ -265,6 +266,7 @@ class LocalManager final : public Manager {
     if (ttl_ms < kMinTtlMs || ttl_ms > kMaxTtlMs) throw Error(Code::invalid, "ttl: more than 0 and at most 24h").with("field", "ttl").with("limit", "24h");
     const std::lock_guard edit(edit_mutex_);
     SandboxRecord record;
+    std::shared_ptr<providers::Session> session;
     {
       const std::lock_guard lock(mutex_);
       Live& live = running(id);
@@ -278,7 +280,9 @@ class LocalManager final : public Manager {
       live.record.expires_ms = record.expires_ms;
       std::erase_if(deadlines_, [&](const auto& deadline) { return deadline.second == id; });
       deadlines_.emplace(monotonic_deadline(record.expires_ms), record.id);
+      session = live.session;
     }
+    if (options_.detached) session->expire(ttl_ms);
     wake_.notify_one();
     announce("sandbox.updated", record, events::Data().text("operation", "extend"));
     return record;
@@ -386,6 +390,33 @@ class LocalManager final : public Manager {
     }
     raw->set_notify([this, raw] { may_have_ended(raw); });
     may_have_ended(raw);  // it may have come before the hook
+  }
+
+  void leave(int64_t timeout_ms) override {
+    if (!options_.detached) return shutdown(timeout_ms);
+    {
+      std::unique_lock lock(mutex_);
+      closed_ = true;
+      (void)idle_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return spawning_ == 0; });
+    }
+    provider_->detach();
+    std::unordered_map<channel::Stream*, std::shared_ptr<channel::Stream>> kept;
+    std::vector<std::shared_ptr<providers::Session>> sessions;  // their streams end here, outside the lock
+    {
+      const std::lock_guard lock(mutex_);
+      kept.swap(kept_);
+      to_read_.clear();
+      for (auto& [id, live] : sandboxes_) sessions.push_back(std::move(live.session));
+      sandboxes_.clear();
+      deadlines_.clear();
+    }
+    for (const auto& [raw, stream] : kept) {
+      stream->set_notify({});
+      stream->forget_end();
+    }
+    sessions.clear();
+    kept.clear();  // last: dropped on an open channel they would cancel their commands
+    audit_->flush();
   }
 
   void shutdown(int64_t timeout_ms) override {
@@ -800,24 +831,53 @@ class LocalManager final : public Manager {
     }
   }
 
-  /// Whatever a killed owner left: its processes ended with it (the launcher saw to that, and the native provider removed what a killed launcher
-  /// left), so only the records are behind.
+  /// What a former owner left: a sandbox that lives and has a record goes on, one without the other ends.
   void recover() {
+    auto found = provider_->adopt([this](const std::string& id) { return [this, id] { ended(id); }; });
+    std::string after;
     for (;;) {
-      const std::vector<SandboxRecord> page = store_->list(kRecoveryPage, "");
-      if (page.empty()) return;
-      for (SandboxRecord record : page) {
-        const State from = record.state;
-        record.state = next_state(from, Event::recovered).value_or(State::error);
-        record.destroyed_ms = system_clock().wall_ms();
-        record.reason = "recovered";
-        store_->update(record, from);
-        audit_system("sandbox.destroy", record.id, "OK", "recovered: its owner was killed");
-        end_execs(record);
-        announce("reconcile.action", record, events::Data().text("action", "destroyed").text("reason", "its owner was killed"));
-        announce("sandbox.destroyed", record, events::Data().text("reason", record.reason));
+      const std::vector<SandboxRecord> page = store_->list(kRecoveryPage, after);
+      if (page.empty()) break;
+      for (const SandboxRecord& record : page) {
+        after = record.id;
+        const auto session = found.extract(record.id);
+        if (session && record.state == State::running)
+          adopt(record, session.mapped());
+        else
+          bury(record, session ? session.mapped() : nullptr);
       }
     }
+    for (const auto& [id, session] : found) {
+      session->destroy(kDestroyTimeoutMs);
+      audit_system("sandbox.destroy", id, "OK", "recovered: it had no record");
+    }
+  }
+
+  void adopt(const SandboxRecord& record, const std::shared_ptr<providers::Session>& session) {
+    {
+      const std::lock_guard lock(mutex_);
+      sandboxes_[record.id] = {record, session};
+      deadlines_.emplace(monotonic_deadline(record.expires_ms), record.id);
+      if (!record.name.empty()) names_[{record.tenant_id, record.name}] = {record.id, record.spec};
+    }
+    if (options_.detached) session->expire(record.expires_ms - system_clock().wall_ms());
+    audit_system("sandbox.adopt", record.id, "OK", "its former owner has ended");
+    announce("reconcile.action", record, events::Data().text("action", "adopted").text("reason", "its former owner has ended"));
+  }
+
+  void bury(SandboxRecord record, const std::shared_ptr<providers::Session>& session) {
+    if (session) session->destroy(kDestroyTimeoutMs);
+    const State from = record.state;
+    const bool lost = options_.detached && !session && from == State::running;  // it should have lived on
+    record.state = next_state(from, Event::recovered).value_or(State::error);
+    record.destroyed_ms = system_clock().wall_ms();
+    record.reason = lost ? "lost" : "recovered";
+    store_->update(record, from);
+    const char* why = lost ? "it did not outlive its owner" : "its owner was killed";
+    audit_system("sandbox.destroy", record.id, "OK", record.reason + ": " + why);
+    end_execs(record);
+    announce("reconcile.action", record, events::Data().text("action", "destroyed").text("reason", why));
+    announce("sandbox.destroyed", record, events::Data().text("reason", record.reason));
   }
 
   const Options options_;

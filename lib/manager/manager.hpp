@@ -28,6 +28,7 @@ struct Options {
   std::string state_directory;  // "": in memory
   bool read_only = false;
   bool best_effort = false;
+  bool detached = false;  // sandboxes outlive this process; needs a state directory
   audit::Durability durability = audit::Durability::interval;
   Log log;
 };
@@ -43,9 +44,9 @@ struct ResolvedSpawn {
 /// Thread-safe; no lock is held across a provider call. Functions throw Error.
 class Manager {
  public:
-  virtual ~Manager() = default;  // destroys every sandbox (the instance is not detached), flushes the audit log
-  /// Opens the state directory, starts the reactor and the native launcher, recovers (whatever a killed owner left is destroyed and
-  /// recorded as "recovered").
+  virtual ~Manager() = default;  // as leave(), flushes the audit log
+  /// Opens the state directory, starts the reactor and the native launcher, recovers: sandboxes that a detached owner left running are adopted, whatever
+  /// else one that was killed left is destroyed and recorded as "recovered", or "lost" where it should have lived on.
   static std::unique_ptr<Manager> open(const Options& options);
 
   virtual audit::Log& audit() noexcept = 0;
@@ -82,6 +83,8 @@ class Manager {
   virtual void keep(std::shared_ptr<channel::Stream> stream) = 0;
   /// Refuses new work (Error closed) and destroys everything within the time. Idempotent.
   virtual void shutdown(int64_t timeout_ms) = 0;
+  /// shutdown(), but of a detached instance the sandboxes run on.
+  virtual void leave(int64_t timeout_ms) = 0;
 };
 
 }  // namespace svm::manager

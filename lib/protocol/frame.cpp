@@ -13,7 +13,7 @@ uint32_t get32(const char* at) noexcept {
   return v;
 }
 bool is_connection_frame(FrameType type) noexcept {
-  return type == FrameType::hello || type == FrameType::ready || type == FrameType::failed;
+  return type == FrameType::hello || type == FrameType::ready || type == FrameType::failed || type == FrameType::resume;
 }
 bool is_data_kind(uint8_t kind) noexcept { return kind <= static_cast<uint8_t>(DataKind::event); }
 }  // namespace
@@ -38,7 +38,7 @@ bool decode_header(const char (&in)[kHeaderBytes], Frame& out, uint32_t& size) n
   const auto type = static_cast<uint8_t>(in[4]);
   const auto kind = static_cast<uint8_t>(in[5]);
   const uint32_t stream = get32(in + 8);
-  if (type < static_cast<uint8_t>(FrameType::hello) || type > static_cast<uint8_t>(FrameType::resize)) return false;
+  if (type < static_cast<uint8_t>(FrameType::hello) || type > static_cast<uint8_t>(FrameType::resume)) return false;
   if (in[6] != 0 || in[7] != 0) return false;
   const auto frame_type = static_cast<FrameType>(type);
   if (is_connection_frame(frame_type) != (stream == 0)) return false;

@@ -29,7 +29,7 @@ inline constexpr uint32_t kMaxStreams = 1024;         // open requests on one co
 
 enum class FrameType : uint8_t {
   hello = 1,    // host: first frame. Hello
-  ready = 2,    // agent: first frame after lock-down. Ready
+  ready = 2,    // agent: first frame after lock-down, and after resume. Ready
   failed = 3,   // agent or its containment: the boundary could not be built. StepFailure. Nothing follows
   request = 4,  // host: opens a stream. Request
   result = 5,   // agent: ends a stream. Result
@@ -40,6 +40,7 @@ enum class FrameType : uint8_t {
   signal = 10,  // host: u32 Linux signal number, u32 flags (kSignalGroup)
   started = 11, // agent: an exec's process exists. u32 its pid inside the sandbox
   resize = 12,  // host: u32 rows, u32 columns (1 to kMaxTerminalSide) of an exec's terminal; nothing happens without one
+  resume = 13,  // host: first frame of a further connection, in place of hello. u32 version
 };
 
 /// gap: u64, the position where the bytes that follow begin. What was between is lost.

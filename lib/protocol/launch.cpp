@@ -42,6 +42,10 @@ template <class V>
 void fields(V& v, typename V::template Of<Init>& s) {
   name(v, s.instance);
   v.flag(s.rootless);
+  v.flag(s.holds);
+  v.flag(s.detached);
+  v.blob(s.key);
+  v.require([&] { return s.key.size() == kOwnerKeyBytes || (s.key.empty() && !s.detached); });
 }
 
 template <class V>
@@ -106,6 +110,33 @@ void fields(V& v, typename V::template Of<Exited>& s) {
   v.number(s.oom_kills);
 }
 
+template <class V>
+void fields(V& v, typename V::template Of<Claim>& s) {
+  v.blob(s.key);
+  v.require([&] { return s.key.size() == kOwnerKeyBytes; });
+  v.flag(s.detached);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Claimed>& s) {
+  error_number(v, s.error);
+  fields(v, s.online);
+  v.flag(s.holds);
+  v.number(s.sandboxes);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Adopted>& s) {
+  v.number(s.token);
+  name(v, s.name);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Expire>& s) {
+  v.number(s.token);
+  v.range(s.in_ms, uint64_t{0}, uint64_t{INT64_MAX});
+}
+
 template <class T>
 void encode_message(std::string& out, LaunchType type, const T& v) {
   ByteWriter(out).u8(static_cast<uint8_t>(type));
@@ -128,6 +159,10 @@ void encode(std::string& out, const Spawn& v) { encode_message(out, LaunchType::
 void encode(std::string& out, const Refused& v) { encode_message(out, LaunchType::refused, v); }
 void encode(std::string& out, const Kill& v) { encode_message(out, LaunchType::kill, v); }
 void encode(std::string& out, const Exited& v) { encode_message(out, LaunchType::exited, v); }
+void encode(std::string& out, const Claim& v) { encode_message(out, LaunchType::claim, v); }
+void encode(std::string& out, const Claimed& v) { encode_message(out, LaunchType::claimed, v); }
+void encode(std::string& out, const Adopted& v) { encode_message(out, LaunchType::adopted, v); }
+void encode(std::string& out, const Expire& v) { encode_message(out, LaunchType::expire, v); }
 
 bool decode(std::string_view in, LaunchMessage& v) {
   if (in.empty() || in.size() > kMaxLaunchMessage) return false;
@@ -140,6 +175,10 @@ bool decode(std::string_view in, LaunchMessage& v) {
     case LaunchType::refused: return decode_fields(in, v.refused);
     case LaunchType::kill: return decode_fields(in, v.kill);
     case LaunchType::exited: return decode_fields(in, v.exited);
+    case LaunchType::claim: return decode_fields(in, v.claim);
+    case LaunchType::claimed: return decode_fields(in, v.claimed);
+    case LaunchType::adopted: return decode_fields(in, v.adopted);
+    case LaunchType::expire: return decode_fields(in, v.expire);
   }
   return false;
 }

@@ -20,12 +20,23 @@ enum class LaunchType : uint8_t {
   refused = 4,  // launcher: Refused; nothing of the sandbox is left
   kill = 5,     // host: Kill
   exited = 6,   // launcher: Exited; processes, mounts and cgroups of the sandbox are gone
+  claim = 7,    // a new host, on a new connection: Claim, with a pidfd of its process
+  claimed = 8,  // launcher: Claimed, with a pidfd of itself and what it holds for the host (see Init::holds); an Adopted for each sandbox follows
+  adopted = 9,  // launcher: Adopted, with the host's end of a new channel
+  expire = 10,  // host: Expire
 };
 
-/// First message. The launcher makes its slim mount namespace and its cgroup parent, then answers Online.
+inline constexpr size_t kOwnerKeyBytes = 32;
+inline constexpr uint64_t kFirstToken = 16;  // smaller numbers name no sandbox
+
+/// First message. The launcher makes its slim mount namespace and its cgroup parent, then answers Online. Descriptors, in this order: a pidfd of
+/// the host process; where `holds`, one that the launcher keeps open and hands to the next owner; where there is a key, a listening socket.
 struct Init {
   std::string instance;  // instance id: names the cgroup parent; 1 to 64 letters, digits, '-'
   bool rootless = false;
+  bool holds = false;
+  bool detached = false; // sandboxes outlive the host, and whoever knows the key may become their owner
+  std::string key;       // kOwnerKeyBytes; empty: nobody but this host ever owns the sandboxes
   bool operator==(const Init&) const = default;
 };
 
@@ -69,6 +80,24 @@ struct Refused { uint64_t token = 0; StepFailure failure; bool operator==(const 
 struct Kill { uint64_t token = 0; bool operator==(const Kill&) const = default; };
 struct Exited { uint64_t token = 0; int32_t wait_status = 0; uint64_t oom_kills = 0; bool operator==(const Exited&) const = default; };
 
+/// From then on the connection is the host's, as if it had started the launcher.
+struct Claim {
+  std::string key;        // kOwnerKeyBytes
+  bool detached = false;  // as Init's
+  bool operator==(const Claim&) const = default;
+};
+struct Claimed {
+  int32_t error = 0;      // EPERM: not the key, or not the user; EBUSY: there is an owner. Nothing follows
+  Online online;
+  bool holds = false;
+  uint32_t sandboxes = 0; // as many Adopted follow
+  bool operator==(const Claimed&) const = default;
+};
+/// A sandbox that lives. Its agent waits for `resume` on the channel.
+struct Adopted { uint64_t token = 0; std::string name; bool operator==(const Adopted&) const = default; };
+/// Without an owner the launcher ends the sandbox after so long; the last one counts.
+struct Expire { uint64_t token = 0; uint64_t in_ms = 0; bool operator==(const Expire&) const = default; };
+
 struct LaunchMessage {
   LaunchType type{};
   Init init;
@@ -77,6 +106,10 @@ struct LaunchMessage {
   Refused refused;
   Kill kill;
   Exited exited;
+  Claim claim;
+  Claimed claimed;
+  Adopted adopted;
+  Expire expire;
 };
 void encode(std::string& out, const Init& v);
 void encode(std::string& out, const Online& v);
@@ -84,6 +117,10 @@ void encode(std::string& out, const Spawn& v);
 void encode(std::string& out, const Refused& v);
 void encode(std::string& out, const Kill& v);
 void encode(std::string& out, const Exited& v);
+void encode(std::string& out, const Claim& v);
+void encode(std::string& out, const Claimed& v);
+void encode(std::string& out, const Adopted& v);
+void encode(std::string& out, const Expire& v);
 bool decode(std::string_view in, LaunchMessage& v);
 
 }  // namespace svm::protocol

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,8 @@ class Session {
   virtual const std::vector<std::string>& unenforced() const noexcept = 0;
   /// Does not wait for the agent.
   virtual Usage usage() = 0;
+  /// Should its owner die, and sandboxes outlive that, it ends after so long. The last one counts.
+  virtual void expire(int64_t in_ms) noexcept = 0;
   /// Ends it and waits until its processes, mounts and cgroups are gone; Error timeout if they are not in time. Idempotent.
   virtual void destroy(int64_t timeout_ms) = 0;
 };
@@ -65,6 +68,11 @@ class Provider {
   /// Builds the boundary and waits until the agent answers. Throws Error naming the step (fact "step"). `on_gone` runs once, on any
   /// thread, when the sandbox ends without destroy() having been asked; it must not block.
   virtual std::shared_ptr<Session> launch(const LaunchSpec& spec, int64_t timeout_ms, std::function<void()> on_gone) = 0;
+  /// Sandboxes that a former owner left running, by LaunchSpec::id; once, before the first launch. Those that do not answer are not among them: they
+  /// are ended. `on_gone(id)` gives each its launch()'s `on_gone`.
+  virtual std::map<std::string, std::shared_ptr<Session>> adopt(std::function<std::function<void()>(const std::string& id)> on_gone) = 0;
+  /// Leaves what runs to the next owner. Sessions are of no use any more, and dropping them ends nothing.
+  virtual void detach() noexcept = 0;
 };
 
 }  // namespace svm::providers

@@ -14,6 +14,10 @@ std::string encode_message(const LaunchMessage& v) {
     case LaunchType::refused: encode(out, v.refused); break;
     case LaunchType::kill: encode(out, v.kill); break;
     case LaunchType::exited: encode(out, v.exited); break;
+    case LaunchType::claim: encode(out, v.claim); break;
+    case LaunchType::claimed: encode(out, v.claimed); break;
+    case LaunchType::adopted: encode(out, v.adopted); break;
+    case LaunchType::expire: encode(out, v.expire); break;
   }
   return out;
 }

@@ -154,6 +154,10 @@ void launch_messages(const Corpus& corpus) {
   corpus.add_message<Spawn>("spawn");
   corpus.add_message<Refused>("refused");
   corpus.add_message<Kill>("kill");
+  corpus.add_message<Claim>("claim");
+  corpus.add_message<Claimed>("claimed");
+  corpus.add_message<Adopted>("adopted");
+  corpus.add_message<Expire>("expire");
   corpus.add_message<Exited>("exited");
   corpus.add("unknown", byte(7) + "x");
   Spawn spawn = make<Spawn>(1);

@@ -1,6 +1,7 @@
 // The agent executable that the library carries, and how to start it.
 #pragma once
 #include <string_view>
+#include <utility>
 
 #include "core/fd.hpp"
 
@@ -20,6 +21,14 @@ class AgentProcess {
   /// Throws Error (facts step, errno). The process sends no SIGCHLD to this one and wait(-1) does not see it, so a host that ignores
   /// or reaps its children is not disturbed and does not disturb.
   static AgentProcess start(const char* mode, int fd);
+  /// One that another process started.
+  static AgentProcess adopt(Fd pidfd) noexcept {
+    AgentProcess process;
+    process.pidfd_ = std::move(pidfd);
+    return process;
+  }
+  /// It goes on without this object.
+  void release() noexcept { pidfd_.reset(); }
   int pidfd() const noexcept { return pidfd_.get(); }
   /// Waits for its end; false after timeout_ms.
   bool wait(int64_t timeout_ms) noexcept;

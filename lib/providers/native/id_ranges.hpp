@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "core/fd.hpp"
 
@@ -13,6 +14,8 @@ namespace svm::providers::native {
 class IdRanges {
  public:
   IdRanges();
+  /// Goes on with the claims of another owner, whose file this was.
+  explicit IdRanges(Fd file) noexcept : file_(std::move(file)) {}
   /// Why ranges are only this instance's own, and every claim is granted: no file could be opened. Empty when all is well.
   const std::string& problem() const noexcept { return problem_; }
   /// False when somebody has the range, or the kernel cannot tell. `base` is its first id.

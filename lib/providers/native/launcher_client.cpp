@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "core/clock.hpp"
@@ -18,7 +19,28 @@ constexpr int64_t kOnlineTimeoutMs = 10'000;
 constexpr int64_t kEndTimeoutMs = 8'000;
 }  // namespace
 
-LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held)
+namespace {
+
+Error not_online() { return Error(Code::unavailable, "the launcher ended before it was online").with("step", "launcher"); }
+
+/// The next message, within the time.
+long receive_within(const Fd& socket, int64_t end_ms, std::string& buffer, protocol::LaunchMessage& message, Fd* fds, size_t* count) {
+  pollfd wait{socket.get(), POLLIN, 0};
+  int n;
+  do {
+    const int64_t left = end_ms - system_clock().monotonic_ms();
+    n = ::poll(&wait, 1, left > 0 ? static_cast<int>(left) : 0);
+  } while (n < 0 && errno == EINTR);
+  if (n <= 0) throw Error(Code::timeout, "the launcher did not answer in time").with("step", "launcher");
+  buffer.resize(protocol::kMaxLaunchMessage);
+  const long size = receive_message(socket.get(), buffer.data(), buffer.size(), fds, count);
+  if (size > 0 && !protocol::decode({buffer.data(), static_cast<size_t>(size)}, message)) throw not_online();
+  return size;
+}
+
+}  // namespace
+
+LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held, const Rendezvous* rendezvous, bool detached)
     : reactor_(reactor), instance_(instance) {
   Fd theirs, self;
   if (const int error = make_socketpair(SOCK_SEQPACKET, socket_, theirs)) throw errno_error(Code::limit, -error, "launcher socket");
@@ -28,30 +50,88 @@ LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& ins
   protocol::Init init;
   init.instance = instance;
   init.rootless = rootless;
-  if (const int error = held >= 0 ? send(init, {self.get(), held}) : send(init, {self.get()})) throw errno_error(Code::unavailable, -error, "launcher").with("step", "launcher");
-
-  pollfd wait{socket_.get(), POLLIN, 0};
-  const int64_t end = system_clock().monotonic_ms() + kOnlineTimeoutMs;
-  int n;
-  do {
-    const int64_t left = end - system_clock().monotonic_ms();
-    n = ::poll(&wait, 1, left > 0 ? static_cast<int>(left) : 0);
-  } while (n < 0 && errno == EINTR);
-  if (n <= 0) throw Error(Code::timeout, "the launcher did not start in time").with("step", "launcher");
-  std::string buffer(protocol::kMaxLaunchMessage, '\0');
+  init.holds = held >= 0;
+  init.detached = detached;
+  Fd listener;
+  if (rendezvous) {
+    init.key = rendezvous->key();
+    listener = rendezvous->listen();
+  }
+  std::vector<int> fds{self.get()};
+  if (held >= 0) fds.push_back(held);
+  if (listener) fds.push_back(listener.get());
+  if (const int error = send(init, fds)) throw errno_error(Code::unavailable, -error, "launcher").with("step", "launcher");
+  std::string buffer;
   protocol::LaunchMessage message;
-  const long size = receive_message(socket_.get(), buffer.data(), buffer.size(), nullptr, nullptr);
-  if (size <= 0 || !protocol::decode({buffer.data(), static_cast<size_t>(size)}, message) || message.type != protocol::LaunchType::online)
-    throw Error(Code::unavailable, "the launcher ended before it was online").with("step", "launcher");
+  if (receive_within(socket_, system_clock().monotonic_ms() + kOnlineTimeoutMs, buffer, message, nullptr, nullptr) <= 0 ||
+      message.type != protocol::LaunchType::online)
+    throw not_online();
   online_ = message.online;
   if (online_.error != 0) {
     const char* step = protocol::step_name(online_.step);
     throw errno_error(Code::unavailable, online_.error, std::string("this host cannot run native sandboxes: ") + step).with("step", step);
   }
+  start();
+}
+
+std::shared_ptr<LauncherClient> LauncherClient::take_over(channel::Reactor& reactor, const std::string& instance, const Rendezvous& rendezvous, bool detached,
+                                                          std::vector<Found>& found, Fd& held) {
+  Fd self;
+  if (const int error = open_pidfd(::getpid(), self)) throw errno_error(Code::unavailable, -error, "pidfd_open").with("step", "pidfd");
+  const int64_t end = system_clock().monotonic_ms() + kOnlineTimeoutMs;
+  Fd socket = rendezvous.connect();
+  if (!socket) return nullptr;
+  const std::shared_ptr<LauncherClient> client(new LauncherClient(reactor, instance, std::move(socket)));
+  if (const int error = client->send(protocol::Claim{rendezvous.key(), detached}, {self.get()})) {
+    if (error == -EPIPE || error == -ECONNRESET) return nullptr;  // it has just ended
+    throw errno_error(Code::unavailable, -error, "launcher").with("step", "launcher");
+  }
+  std::string buffer;
+  protocol::LaunchMessage message;
+  Fd fds[2];
+  size_t count = 2;
+  const long size = receive_within(client->socket_, end, buffer, message, fds, &count);
+  if (size == 0 || size == -ECONNRESET) return nullptr;
+  if (size < 0 || message.type != protocol::LaunchType::claimed) throw not_online();
+  if (message.claimed.error != 0)
+    throw errno_error(Code::conflict, message.claimed.error, "the launcher of this state directory has another owner, or does not know us").with("step", "launcher");
+  if (count != (message.claimed.holds ? 2u : 1u)) throw not_online();
+  client->online_ = message.claimed.online;
+  client->process_ = AgentProcess::adopt(std::move(fds[0]));
+  if (message.claimed.holds) held = std::move(fds[1]);
+  for (uint32_t left = message.claimed.sandboxes; left > 0; --left) {
+    count = 1;
+    if (receive_within(client->socket_, end, buffer, message, fds, &count) <= 0 || message.type != protocol::LaunchType::adopted) throw not_online();
+    client->next_token_ = std::max(client->next_token_, message.adopted.token + 1);
+    found.push_back({message.adopted.token, message.adopted.name, std::move(fds[0])});
+  }
+  client->detached_ = false;
+  return client;
+}
+
+void LauncherClient::watch(uint64_t token, Events events) {
+  const std::lock_guard lock(mutex_);
+  sandboxes_.emplace(token, std::move(events));
+}
+
+void LauncherClient::start() {
   watch_ = reactor_.watch(socket_.get(), EPOLLIN, [this](uint32_t events) { receive(events); });
 }
 
+void LauncherClient::detach() noexcept {
+  if (watch_) reactor_.remove(watch_);
+  watch_ = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    sandboxes_.clear();
+    lost_ = detached_ = true;
+  }
+  (void)shutdown(socket_.get(), SHUT_RDWR);  // a forked worker of the application may hold it as well
+  process_.release();
+}
+
 LauncherClient::~LauncherClient() {
+  if (detached_) return;
   if (watch_) reactor_.remove(watch_);
   // Not only close: a forked worker of the application may hold the socket as well.
   (void)::shutdown(socket_.get(), SHUT_RDWR);
@@ -65,12 +145,12 @@ LauncherClient::~LauncherClient() {
 }
 
 template <class Message>
-int LauncherClient::send(const Message& message, std::initializer_list<int> fds) noexcept {
+int LauncherClient::send(const Message& message, const std::vector<int>& fds) noexcept {
   std::string bytes;
   protocol::encode(bytes, message);
   if (bytes.size() > protocol::kMaxLaunchMessage) return -EMSGSIZE;
   const std::lock_guard lock(send_mutex_);
-  return send_message(socket_.get(), bytes.data(), bytes.size(), fds.begin(), fds.size());
+  return send_message(socket_.get(), bytes.data(), bytes.size(), fds.data(), fds.size());
 }
 
 bool LauncherClient::alive() const {
@@ -100,6 +180,10 @@ void LauncherClient::spawn(const protocol::Spawn& request, const Fd& channel, Ev
 void LauncherClient::kill(uint64_t token) noexcept {
   // A launcher that is gone has taken its sandboxes with it.
   (void)send(protocol::Kill{token}, {});
+}
+
+void LauncherClient::expire(uint64_t token, int64_t in_ms) noexcept {
+  (void)send(protocol::Expire{token, static_cast<uint64_t>(std::max<int64_t>(in_ms, 0))}, {});  // as above
 }
 
 void LauncherClient::receive(uint32_t events) {

@@ -8,11 +8,14 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "channel/reactor.hpp"
 #include "core/fd.hpp"
 #include "protocol/launch.hpp"
 #include "providers/native/embedded.hpp"
+#include "providers/native/rendezvous.hpp"
 
 namespace svm::providers::native {
 
@@ -26,22 +29,44 @@ class LauncherClient {
 
   /// Starts the process and waits until it is online. `held` (-1: none) is a descriptor that the launcher keeps open for as long as it lives.
   /// Throws Error naming the step.
-  LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held);
+  /// `rendezvous` (nullptr: none): the launcher listens there for a next owner, and with `detached` waits for one when this process is gone.
+  LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held, const Rendezvous* rendezvous, bool detached);
   /// Ends the launcher and with it every sandbox; waits until it is gone and leaves no control group.
   ~LauncherClient();
 
+  /// Takes over the launcher that listens at the rendezvous, with what it runs. nullptr when none does. `held`: what it was given to hold by the one
+  /// who started it. Throws Error conflict when it has an owner or refuses us.
+  struct Found {
+    uint64_t token;
+    std::string name;
+    Fd channel;  // not valid: there is no talking to it
+  };
+  static std::shared_ptr<LauncherClient> take_over(channel::Reactor& reactor, const std::string& instance, const Rendezvous& rendezvous, bool detached,
+                                                   std::vector<Found>& found, Fd& held);
+  /// Whom to tell of a sandbox that was found. Before start().
+  void watch(uint64_t token, Events events);
+  /// Begins to hear what the launcher says; the constructor has done so for one that it started.
+  void start();
+  /// Leaves the launcher and its sandboxes to the next owner. Nothing is heard of them any more.
+  void detach() noexcept;
+
   const protocol::Online& online() const noexcept { return online_; }
   bool alive() const;
+  const AgentProcess& process() const noexcept { return process_; }
   uint64_t new_token();
   /// Sends the request with the agent's end of the channel. Exactly one of refused or exited follows. Throws Error closed or limit.
   void spawn(const protocol::Spawn& request, const Fd& channel, Events events);
   void kill(uint64_t token) noexcept;
+  /// Without an owner it ends after so long.
+  void expire(uint64_t token, int64_t in_ms) noexcept;
 
  private:
+  LauncherClient(channel::Reactor& reactor, const std::string& instance, Fd socket) 
+      : reactor_(reactor), instance_(instance), socket_(std::move(socket)), detached_(true) {}
   void receive(uint32_t events);
   void lost();
   template <class Message>
-  int send(const Message& message, std::initializer_list<int> fds) noexcept;
+  int send(const Message& message, const std::vector<int>& fds) noexcept;
 
   channel::Reactor& reactor_;
   const std::string instance_;
@@ -52,7 +77,8 @@ class LauncherClient {
   std::mutex send_mutex_;  // order of messages on the socket
   mutable std::mutex mutex_;  // guards what follows; never held across a callback
   bool lost_ = false;
-  uint64_t next_token_ = 2;  // see the launcher: smaller numbers are its own
+  uint64_t next_token_ = protocol::kFirstToken;
+  bool detached_ = false;  // detach() was called, or the launcher is not ours yet: it is not to be touched
   std::unordered_map<uint64_t, Events> sandboxes_;
 };
 

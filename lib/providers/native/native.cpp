@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <utility>
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
@@ -23,6 +25,7 @@
 #include "providers/native/id_ranges.hpp"
 #include "providers/native/identity.hpp"
 #include "providers/native/launcher_client.hpp"
+#include "providers/native/rendezvous.hpp"
 
 namespace svm::providers::native {
 namespace {
@@ -95,6 +98,8 @@ class NativeSession final : public Session {
     return usage;
   }
 
+  void expire(int64_t in_ms) noexcept override { launcher_->expire(token_, in_ms); }
+
   void destroy(int64_t timeout_ms) override {
     begin_destroy();
     if (!fate_->wait(timeout_ms, [&] { return fate_->exited; })) throw Error(Code::timeout, "the sandbox has not ended in time").with("step", "destroy");
@@ -152,9 +157,17 @@ protocol::Profile protocol_profile(std::string_view name) {
 
 class Native final : public Provider {
  public:
-  Native(channel::Reactor& reactor, const std::string& instance)
-      : reactor_(reactor), instance_(instance), no_ranges_(isolation::why_no_id_ranges()), rootless_(no_ranges_ != nullptr),
-        ranges_(rootless_ ? nullptr : std::make_unique<IdRanges>()), launcher_(start()) {
+  Native(channel::Reactor& reactor, const std::string& instance, const std::string& state_directory, bool detached)
+      : reactor_(reactor), instance_(instance), no_ranges_(isolation::why_no_id_ranges()), rootless_(no_ranges_ != nullptr), detached_(detached) {
+    Fd held;
+    if (detached || has_rendezvous(state_directory)) {
+      rendezvous_ = std::make_unique<Rendezvous>(state_directory);
+      launcher_ = LauncherClient::take_over(reactor_, instance_, *rendezvous_, detached, found_, held);
+    }
+    if (!detached) rendezvous_.reset();
+    if (!rootless_) ranges_ = held ? std::make_unique<IdRanges>(std::move(held)) : std::make_unique<IdRanges>();
+    found_launcher_ = launcher_ != nullptr;
+    if (!launcher_) launcher_ = start();
     // Each instance looks from a place of its own, so that it seldom finds a range claimed by another.
     uint32_t random = 0;
     random_bytes(&random, sizeof random);
@@ -191,17 +204,7 @@ class Native final : public Provider {
     theirs.reset();
     std::shared_ptr<channel::Channel> channel;
     try {
-      channel = channel::Channel::create(
-          reactor_, std::move(ours), make_hello(spec, user),
-          [fate](const channel::Opening& opening) {
-            {
-              const std::lock_guard lock(fate->mutex);
-              fate->opening = opening;
-              fate->opened = true;
-            }
-            fate->changed.notify_all();
-          },
-          [] {});
+      channel = channel::Channel::create(reactor_, std::move(ours), make_hello(spec, user), tell(fate), [] {});
     } catch (...) {
       launcher->kill(request.token);
       throw;
@@ -213,12 +216,7 @@ class Native final : public Provider {
     const bool answered = fate->wait(deadline - system_clock().monotonic_ms(), [&] { return fate->opened || fate->exited; });
     if (!answered || !opened_ready(*fate)) fail(*launcher, request.token, *fate, *channel, answered);
 
-    std::vector<std::string> enforced, unenforced;
-    const uint64_t bits = fate->opening.ready->enforced;
-    for (unsigned bit = 0; bit < protocol::kEnforcedBits; ++bit)
-      if (bits >> bit & 1) enforced.emplace_back(protocol::enforced_name(bit));
-    note_missing(*launcher, bits, unenforced);
-    auto session = std::make_shared<NativeSession>(launcher, request.token, fate, channel, std::move(enforced), std::move(unenforced), instance_, spec.id);
+    const auto session = make_session(launcher, request.token, fate, channel, spec.id);
     if (spec.root.kind == images::RootKind::tar) {
       try {
         unpack_root(spec.root, *session, deadline);
@@ -230,8 +228,78 @@ class Native final : public Provider {
     return session;
   }
 
+  std::map<std::string, std::shared_ptr<Session>> adopt(std::function<std::function<void()>(const std::string& id)> on_gone) override {
+    struct Waiting {
+      LauncherClient::Found found;
+      std::shared_ptr<Fate> fate;
+      std::shared_ptr<channel::Channel> channel;
+    };
+    std::vector<Waiting> waiting;
+    for (LauncherClient::Found& found : std::exchange(found_, {})) {
+      Waiting one{std::move(found), std::make_shared<Fate>(), nullptr};
+      one.fate->on_gone = on_gone(one.found.name);
+      launcher_->watch(one.found.token, {[](const protocol::StepFailure&) {}, [fate = one.fate] { fate->end(nullptr); }});
+      waiting.push_back(std::move(one));
+    }
+    if (std::exchange(found_launcher_, false)) launcher_->start();
+    for (Waiting& one : waiting) {
+      if (!one.found.channel) continue;
+      one.channel = channel::Channel::resume(reactor_, std::move(one.found.channel), tell(one.fate), [] {});
+      const std::lock_guard lock(one.fate->mutex);
+      one.fate->channel = one.channel;
+    }
+    std::map<std::string, std::shared_ptr<Session>> sessions;
+    const int64_t deadline = system_clock().monotonic_ms() + kAdoptMs;
+    for (Waiting& one : waiting) {
+      const auto settled = [&] { return one.fate->opened || one.fate->exited; };
+      if (one.channel && one.fate->wait(deadline - system_clock().monotonic_ms(), settled) && opened_ready(*one.fate)) {
+        sessions.emplace(one.found.name, make_session(launcher_, one.found.token, one.fate, one.channel, one.found.name));
+        continue;
+      }
+      {
+        const std::lock_guard lock(one.fate->mutex);
+        one.fate->destroying = true;
+      }
+      launcher_->kill(one.found.token);
+      (void)one.fate->wait(kCleanUpMs, [&] { return one.fate->exited; });  // one that cannot even be killed is not waited for twice
+    }
+    return sessions;
+  }
+
+  void detach() noexcept override {
+    const std::lock_guard lock(mutex_);
+    if (launcher_) launcher_->detach();
+  }
+
  private:
-  std::shared_ptr<LauncherClient> start() { return std::make_shared<LauncherClient>(reactor_, instance_, rootless_, ranges_ ? ranges_->file() : -1); }
+  static bool has_rendezvous(const std::string& state_directory) {
+    return !state_directory.empty() && ::access((state_directory + "/run/owner").c_str(), F_OK) == 0;
+  }
+
+  std::shared_ptr<LauncherClient> start() {
+    return std::make_shared<LauncherClient>(reactor_, instance_, rootless_, ranges_ ? ranges_->file() : -1, rendezvous_.get(), detached_);
+  }
+
+  static std::function<void(const channel::Opening&)> tell(std::shared_ptr<Fate> fate) {
+    return [fate = std::move(fate)](const channel::Opening& opening) {
+      {
+        const std::lock_guard lock(fate->mutex);
+        fate->opening = opening;
+        fate->opened = true;
+      }
+      fate->changed.notify_all();
+    };
+  }
+
+  std::shared_ptr<NativeSession> make_session(const std::shared_ptr<LauncherClient>& launcher, uint64_t token, const std::shared_ptr<Fate>& fate,
+                                              const std::shared_ptr<channel::Channel>& channel, const std::string& id) const {
+    std::vector<std::string> enforced, unenforced;
+    const uint64_t bits = fate->opening.ready->enforced;
+    for (unsigned bit = 0; bit < protocol::kEnforcedBits; ++bit)
+      if (bits >> bit & 1) enforced.emplace_back(protocol::enforced_name(bit));
+    note_missing(*launcher, bits, unenforced);
+    return std::make_shared<NativeSession>(launcher, token, fate, channel, std::move(enforced), std::move(unenforced), instance_, id);
+  }
 
   /// The launcher, started anew when the last one was killed.
   std::shared_ptr<LauncherClient> launcher() {
@@ -347,12 +415,16 @@ class Native final : public Provider {
   }
 
   static constexpr int64_t kCleanUpMs = 10'000;
+  static constexpr int64_t kAdoptMs = 10'000;  // for all that were found
 
   channel::Reactor& reactor_;
   const std::string instance_;
   const char* const no_ranges_;  // why, or nullptr
-  const bool rootless_;
-  const std::unique_ptr<IdRanges> ranges_;  // none when rootless
+  const bool rootless_, detached_;
+  std::unique_ptr<Rendezvous> rendezvous_;  // none where nobody shall take over
+  std::unique_ptr<IdRanges> ranges_;        // none when rootless
+  bool found_launcher_ = false;             // a former owner's, which nobody listens to yet
+  std::vector<LauncherClient::Found> found_;
   uint32_t first_id_ = isolation::kFirstHostId;
   std::mutex mutex_;  // guards launcher_
   std::shared_ptr<LauncherClient> launcher_;
@@ -360,6 +432,8 @@ class Native final : public Provider {
 
 }  // namespace
 
-std::unique_ptr<Provider> create(channel::Reactor& reactor, const std::string& instance) { return std::make_unique<Native>(reactor, instance); }
+std::unique_ptr<Provider> create(channel::Reactor& reactor, const std::string& instance, const std::string& state_directory, bool detached) {
+  return std::make_unique<Native>(reactor, instance, state_directory, detached);
+}
 
 }  // namespace svm::providers::native

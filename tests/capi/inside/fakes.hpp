@@ -189,6 +189,7 @@ class AgentSession : public providers::Session {
   const std::vector<std::string>& enforced() const noexcept override { return none_; }
   const std::vector<std::string>& unenforced() const noexcept override { return none_; }
   providers::Usage usage() override { return {}; }
+  void expire(int64_t) noexcept override {}
   void destroy(int64_t) override {}
 
  private:
@@ -263,6 +264,7 @@ class Manager : public manager::Manager {
     const std::lock_guard lock(world_->mutex);
     world_->kept.push_back(std::move(stream));
   }
+  void leave(int64_t timeout_ms) override { shutdown(timeout_ms); }
   void shutdown(int64_t) override {
     std::vector<std::shared_ptr<Stream>> streams;
     {

@@ -88,6 +88,7 @@ class FakeSession final : public providers::Session {
   const std::vector<std::string>& enforced() const noexcept override { return none_; }
   const std::vector<std::string>& unenforced() const noexcept override { return none_; }
   providers::Usage usage() override { return {}; }
+  void expire(int64_t) noexcept override {}
   void destroy(int64_t) override {}
 
   std::vector<protocol::Op> operations;
@@ -137,6 +138,7 @@ class FakeManager final : public manager::Manager {
   std::shared_ptr<providers::Session> session(std::string_view id) override;
   void keep(std::shared_ptr<channel::Stream> stream) override { kept.push_back(std::move(stream)); }
   void shutdown(int64_t) override {}
+  void leave(int64_t) override {}
 
   Journal journal;
   FakeLog log;

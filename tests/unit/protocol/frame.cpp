@@ -60,9 +60,9 @@ TEST_CASE("every truncation asks for what is missing") {
 }
 
 TEST_CASE("sizes at the limit and one beyond") {
-  for (uint8_t type = 1; type <= 12; ++type) {
+  for (uint8_t type = 1; type <= 13; ++type) {
     CAPTURE(int(type));
-    const uint32_t stream = type <= 3 ? 0 : 1;
+    const uint32_t stream = type <= 3 || type == 13 ? 0 : 1;
     const uint32_t limit = type == kData ? kMaxData : kMaxPayload;
     CHECK(status(header(type, stream, limit)) == DecodeStatus::need_more);
     CHECK(status(header(type, stream, limit + 1)) == DecodeStatus::malformed);
@@ -76,8 +76,8 @@ TEST_CASE("types, kinds, reserved bits and stream numbers") {
   for (int type = 0; type < 256; ++type) {
     CAPTURE(type);
     const auto t = static_cast<uint8_t>(type);
-    const bool connection = type >= 1 && type <= 3;
-    const bool known = type >= 1 && type <= 12;
+    const bool connection = (type >= 1 && type <= 3) || type == 13;
+    const bool known = type >= 1 && type <= 13;
     CHECK((status(header(t, 0, 1)) == DecodeStatus::malformed) == !connection);
     CHECK((status(header(t, 1, 1)) == DecodeStatus::malformed) == (connection || !known));
     CHECK((status(header(t, connection ? 0 : 1, 1, 1)) == DecodeStatus::malformed) == (t != kData));

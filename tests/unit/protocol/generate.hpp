@@ -197,7 +197,10 @@ inline void fill(Random& r, Result& v) {
 
 inline constexpr std::string_view kNameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
 
-inline void fill(Random& r, Init& v) { v = {r.of(kNameBytes, 1, 64), r.flag()}; }
+inline void fill(Random& r, Init& v) {
+  v = {r.of(kNameBytes, 1, 64), r.flag(), r.flag(), r.flag(), ""};
+  if (v.detached || r.flag()) v.key = r.text(kOwnerKeyBytes, kOwnerKeyBytes);
+}
 inline void fill(Random& r, Online& v) {
   v.error = r.small(0, 4095);
   v.step = r.choice(Step::capabilities);
@@ -237,6 +240,15 @@ inline void fill(Random& r, Refused& v) {
   fill(r, v.failure);
 }
 inline void fill(Random& r, Kill& v) { v.token = r.next(); }
+inline void fill(Random& r, Claim& v) { v = {r.text(kOwnerKeyBytes, kOwnerKeyBytes), r.flag()}; }
+inline void fill(Random& r, Claimed& v) {
+  v.error = r.small(0, 4095);
+  fill(r, v.online);
+  v.holds = r.flag();
+  v.sandboxes = r.number();
+}
+inline void fill(Random& r, Adopted& v) { v = {r.next(), r.of(kNameBytes, 1, 64)}; }
+inline void fill(Random& r, Expire& v) { v = {r.next(), r.next() >> 1}; }
 inline void fill(Random& r, Exited& v) { v = {r.next(), r.small(INT32_MIN, INT32_MAX), r.next()}; }
 
 template <class T>
@@ -293,6 +305,10 @@ SVM_SUM_MEMBER(LaunchMessage, Spawn, type != LaunchType::spawn, spawn)
 SVM_SUM_MEMBER(LaunchMessage, Refused, type != LaunchType::refused, refused)
 SVM_SUM_MEMBER(LaunchMessage, Kill, type != LaunchType::kill, kill)
 SVM_SUM_MEMBER(LaunchMessage, Exited, type != LaunchType::exited, exited)
+SVM_SUM_MEMBER(LaunchMessage, Claim, type != LaunchType::claim, claim)
+SVM_SUM_MEMBER(LaunchMessage, Claimed, type != LaunchType::claimed, claimed)
+SVM_SUM_MEMBER(LaunchMessage, Adopted, type != LaunchType::adopted, adopted)
+SVM_SUM_MEMBER(LaunchMessage, Expire, type != LaunchType::expire, expire)
 #undef SVM_SUM_MEMBER
 
 inline bool decoded(std::string_view in, WatchEvent& out) {

@@ -120,3 +120,17 @@ TEST_CASE("answers of the launcher") {
   CHECK(accepts<Refused>([](auto& v) { v.failure.error = 4095; }));
   CHECK_FALSE(accepts<Refused>([](auto& v) { v.failure.error = 4096; }));
 }
+
+TEST_CASE("the owner's key has its size; without one nobody takes over, and nothing waits for somebody who does") {
+  for (const size_t size : {size_t{0}, kOwnerKeyBytes - 1, kOwnerKeyBytes, kOwnerKeyBytes + 1}) {
+    CAPTURE(size);
+    const std::string key(size, 'k');
+    CHECK(accepts<Claim>([&](auto& v) { v.key = key; }) == (size == kOwnerKeyBytes));
+    CHECK(accepts<Init>([&](auto& v) { v.key = key, v.detached = true; }) == (size == kOwnerKeyBytes));
+    CHECK(accepts<Init>([&](auto& v) { v.key = key, v.detached = false; }) == (size == kOwnerKeyBytes || size == 0));
+  }
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{64}, size_t{65}})
+    CHECK(accepts<Adopted>([&](auto& v) { v.name = std::string(size, 'n'); }) == (size >= 1 && size <= 64));
+  CHECK(accepts<Expire>([](auto& v) { v.in_ms = INT64_MAX; }));
+  CHECK_FALSE(accepts<Expire>([](auto& v) { v.in_ms = uint64_t{INT64_MAX} + 1; }));
+}

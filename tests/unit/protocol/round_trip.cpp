@@ -10,7 +10,7 @@ TEST_CASE_TEMPLATE("round trip", T, Hello, Ready, StepFailure, ExecRequest, Read
                    GlobRequest, MoveRequest, ChmodRequest, MkdirRequest, RemoveRequest, SymlinkRequest, LinkRequest, WatchRequest, WatchEvent, PackRequest,
                    UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, AttachRequest, ProcessListRequest,
                    ProcessSignalRequest, ConsoleRequest, ProcessInfo, ExecResult,
-                   FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill, Exited) {
+                   FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill, Exited, Claim, Claimed, Adopted, Expire) {
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);
     const T value = make<T>(seed);
@@ -27,7 +27,7 @@ TEST_CASE_TEMPLATE("every truncation and a trailing byte are refused", T, Hello,
                    SymlinkRequest, LinkRequest, WatchRequest, WatchEvent, PackRequest,
                    UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, AttachRequest, ProcessListRequest,
                    ProcessSignalRequest, ConsoleRequest, ProcessInfo, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill,
-                   Exited) {
+                   Exited, Claim, Claimed, Adopted, Expire) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     CAPTURE(seed);
     const std::string bytes = encoded(make<T>(seed));
@@ -70,7 +70,7 @@ TEST_CASE("unknown operations and launch messages are refused") {
   }
   const std::string kill = encoded(make<Kill>(1));
   LaunchMessage message;
-  for (const char type : {'\0', '\10', '\xff'}) {
+  for (const char type : {'\0', '\13', '\xff'}) {
     std::string bytes = kill;
     bytes[0] = type;
     CHECK_FALSE(decode(bytes, message));

@@ -405,8 +405,9 @@ void Process::cancel() {
     hang_up_us_ = monotonic_us() + kHangUpUs;
     update_deadline();
   } else {
-    close_outputs();
+    // In this order: a command that meets a broken pipe first may end by itself, and would count as one that did.
     kill(protocol::ExecReason::cancelled);
+    close_outputs();
   }
   maybe_conclude();
 }

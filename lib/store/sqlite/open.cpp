@@ -172,7 +172,7 @@ Opened open_database(const std::string& path, bool read_only, std::span<const Sc
   writer.trust();
   // SQLite's locks are on the other two files, so that closing this descriptor drops none. It stays the same file for as long as a
   // connection is open; its name must be as durable as its content.
-  opened.log.reset(openat(directory.get(), kLog, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  opened.log.reset(openat(directory.get(), kLog, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
   if (!opened.log) throw errno_error(Code::io, errno, "store: the write-ahead log");
   if (fsync(directory.get()) != 0) throw errno_error(Code::io, errno, "store: sync");
   return opened;

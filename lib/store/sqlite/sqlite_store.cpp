@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "model/limits.hpp"
+#include "store/sqlite/held_room.hpp"
 #include "store/sqlite/open.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/records.hpp"
@@ -78,11 +79,16 @@ constexpr const char* kFirstFreshEvent = "SELECT id FROM events WHERE wall_ms >=
 constexpr const char* kForgetEvents = "DELETE FROM events WHERE id <= ?";
 constexpr const char* kLastAudit = "SELECT coalesce(max(seq), 0) FROM audit";
 
+/// The disk's refusal, in whichever of its files: not a limit of ours.
 bool is_full(const Error& error) {
-  const std::string full = std::to_string(SQLITE_FULL);
-  return std::any_of(error.facts().begin(), error.facts().end(),
-                     [&](const auto& fact) { return fact.first == "sqlite" && fact.second == full; });
+  const std::string no_memory = std::to_string(SQLITE_NOMEM);
+  return error.code() == Code::limit && std::any_of(error.facts().begin(), error.facts().end(), [&](const auto& fact) {
+           return fact.first == "sqlite" && fact.second != no_memory;
+         });
 }
+
+/// A record that says that its sandbox ends or has ended: there is always room for it.
+bool records_end(model::State state) noexcept { return state != model::State::creating && state != model::State::running; }
 
 class SqliteStore final : public Store {
  public:
@@ -91,8 +97,12 @@ class SqliteStore final : public Store {
   SqliteStore(Opened opened, bool read_only)
       : pool_(std::make_unique<ReaderPool>(std::move(opened.reader_name), opened.reader_flags)), log_(std::move(opened.log)) {
     load(*opened.connection);
-    if (read_only) pool_->add(std::move(opened.connection));
-    else writer_ = std::move(opened.connection);
+    if (read_only) {
+      pool_->add(std::move(opened.connection));
+    } else {
+      writer_ = std::move(opened.connection);
+      room_ = std::make_unique<HeldRoom>(*writer_, log_.get());
+    }
   }
 
   const std::string& instance_id() const noexcept override { return instance_id_; }
@@ -114,7 +124,7 @@ class SqliteStore final : public Store {
       insert->step();
       if (sqlite3_changes(connection.get()) == 0) throw Error(Code::conflict, "sandbox " + row.id + " exists already");
       if (!reserve.key.empty()) insert_key(connection, row, reserve);
-      transaction.commit();
+      commit(transaction, live_ + 1);
       ++live_;
       if (row.id_base != 0) taken_below_ = row.id_base + kIdsPerRange;
     });
@@ -123,9 +133,11 @@ class SqliteStore final : public Store {
 
   bool update(const model::SandboxRecord& record, model::State from) override {
     const SandboxBlobs blobs(record);
+    const bool ends = records_end(record.state);
     bool found = false;
-    write([&](Connection& connection) {
+    const auto replace = [&](Connection& connection, int64_t release) {
       Transaction transaction(connection);
+      if (release != 0) room_->release(release);
       uint32_t id_base = 0;
       {
         const Use update = connection.prepared(kUpdate);
@@ -139,7 +151,12 @@ class SqliteStore final : public Store {
       }
       if (!found) return;
       if (from == model::State::creating && record.state != model::State::running) free_key(connection, record.id);
-      transaction.commit();
+      if (!ends) {
+        commit(transaction, live_);
+      } else {
+        if (room_) room_->place_pages();
+        transaction.commit();
+      }
       const bool was_live = is_live(from), now_live = is_live(record.state);
       if (was_live && !now_live) {
         --live_;
@@ -147,6 +164,18 @@ class SqliteStore final : public Store {
       } else if (!was_live && now_live) {
         ++live_;
       }
+    };
+    write([&](Connection& connection) {
+      // A page is enough for most; the largest row needs all that is always held.
+      for (const int64_t release : {int64_t{0}, int64_t{1}}) {
+        if (!ends || !room_) break;
+        try {
+          return replace(connection, release);
+        } catch (const Error& error) {
+          if (!is_full(error)) throw;
+        }
+      }
+      replace(connection, ends && room_ ? kHeldRowsAlways : 0);
     });
     return found;
   }
@@ -222,7 +251,7 @@ class SqliteStore final : public Store {
         prune->step();
       }
       removed = static_cast<uint32_t>(sqlite3_changes(connection.get()));
-      transaction.commit();
+      commit(transaction, live_);
     });
     return removed;
   }
@@ -246,7 +275,7 @@ class SqliteStore final : public Store {
         statement->bind(forget);
         statement->step();
       }
-      transaction.commit();
+      commit(transaction, live_);
       if (forgets) forgotten_audit_seq_ = forget;
       for (model::AuditRow& row : rows) row.seq = ++last_audit_seq_;
     });
@@ -293,7 +322,7 @@ class SqliteStore final : public Store {
         forget->bind(through);
         forget->step();
       }
-      transaction.commit();
+      commit(transaction, live_);
       if (forgets) event_check_ = id + keep / 10;
       for (model::Event& event : events) event.id = ++last_event_id_;
     });
@@ -335,7 +364,7 @@ class SqliteStore final : public Store {
         forget->bind_text(sandbox).bind(model::kMaxExecHistory);
         forget->step();
       }
-      transaction.commit();
+      commit(transaction, live_);
     });
   }
 
@@ -377,6 +406,12 @@ class SqliteStore final : public Store {
  private:
   Error not_synced() const {
     return errno_error(Code::io, sync_error_, "store: the disk did not take the audit rows; open the state directory again");
+  }
+
+  /// What is not the end of a sandbox leaves alone what is held for that, and makes it whole first.
+  void commit(Transaction& transaction, uint32_t live) {
+    if (room_) room_->hold(live);
+    transaction.commit();
   }
 
   static uint32_t count_live(Connection& connection) {
@@ -475,8 +510,7 @@ class SqliteStore final : public Store {
       function(*writer_);
     } catch (const Error& error) {
       if (!is_full(error)) throw;
-      // The log may be what fills the disk. Written back and begun anew, it has room for the row, so that a sandbox can be recorded
-      // as destroyed on a full disk.
+      // The log may be what fills the disk. Written back and begun anew, it has room for the row.
       sqlite3_wal_checkpoint_v2(writer_->get(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
       function(*writer_);
     }
@@ -497,6 +531,7 @@ class SqliteStore final : public Store {
   std::unique_ptr<Connection> writer_;   // none when read-only
   std::unique_ptr<ReaderPool> pool_;     // none in memory; closed before the writer, whose close checkpoints
   const Fd log_;                         // the write-ahead log, to sync; none in memory or read-only
+  std::unique_ptr<HeldRoom> room_;       // none in memory or read-only
   std::atomic<int> sync_error_ = 0;      // errno of the failed one, after which none succeeds
   // What the rows say, kept because this is their only writer: counting them on every spawn would grow with their number.
   uint32_t live_ = 0;

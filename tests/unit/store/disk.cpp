@@ -1,7 +1,9 @@
 // A full disk: an error, nothing lost, and work goes on when there is room again.
+#include <fcntl.h>
 #include <sys/mount.h>
 
 #include "core/fd.hpp"
+#include "model/limits.hpp"
 #include "store/sqlite/open.hpp"
 #include "support.hpp"
 
@@ -26,6 +28,18 @@ class SmallDisk {
   bool good;
 };
 
+/// Takes all that is left, as another program would: what is freed later is taken by the next call.
+void fill(const SmallDisk& disk) {
+  const Fd file(open((disk.path() + "/filler").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  REQUIRE(file);
+  const std::string block(4096, 'f');
+  ssize_t written;
+  while ((written = ::write(file.get(), block.data(), block.size())) > 0) {
+  }
+  REQUIRE(written < 0);
+  REQUIRE(errno == ENOSPC);
+}
+
 bool full(Code code) { return code == Code::limit || code == Code::io; }
 
 }  // namespace
@@ -43,18 +57,18 @@ TEST_CASE("a disk too small for the first open") {
 }
 
 TEST_CASE("a disk that fills up") {
-  const char* options = nullptr;
-  size_t at_least = 0;
-  SUBCASE("at the first row") { options = "size=192k,mode=0700"; }
+  size_t at_least = 0, at_most = 0;
+  SUBCASE("at the first row") {}
   SUBCASE("at some row") {
-    options = "size=1m,mode=0700";
     at_least = 10;
+    at_most = 10'000;
   }
-  const SmallDisk disk(options);
+  const SmallDisk disk("size=1m,mode=0700");
   if (!disk.good) return;
   std::vector<std::string> written;
   {
     const auto store = open_sqlite(disk.path(), false);
+    if (at_most == 0) fill(disk);
     Code code = Code::ok;
     for (int i = 0; i < 10'000 && code == Code::ok; ++i) {
       auto record = sandbox("sb-" + std::to_string(i));
@@ -64,6 +78,7 @@ TEST_CASE("a disk that fills up") {
     }
     CHECK_MESSAGE(full(code), code_name(code));
     REQUIRE(written.size() >= at_least);
+    REQUIRE(written.size() <= at_most);
     // Reads go on, and the failed insertion is not counted.
     CHECK(store->live_count() == written.size());
     for (const std::string& id : written) REQUIRE(store->get(id));
@@ -87,24 +102,76 @@ TEST_CASE("a disk that fills up") {
 }
 
 TEST_CASE("on a full disk a sandbox can still be recorded as destroyed") {
-  const SmallDisk disk("size=2m,mode=0700");
+  int count = 0;
+  size_t metadata_bytes = 0;
+  SUBCASE("one") { count = 1; }
+  SUBCASE("forty") { count = 40; }
+  SUBCASE("two thousand") { count = 2000; }
+  SUBCASE("the largest rows") {
+    count = 20;
+    metadata_bytes = model::kMaxMetadataValueBytes;
+  }
+  const SmallDisk disk("size=32m,mode=0700");
   if (!disk.good) return;
-  const auto store = open_sqlite(disk.path(), false);
   std::vector<model::SandboxRecord> records;
-  for (int i = 0; i < 30; ++i) {  // one page of the table holds them: a log is written back to where there is room only
-    records.push_back(sandbox("sb-" + std::to_string(i)));
-    store->insert(records.back(), kRoom);
-  }
-  // Something else takes what is left.
   {
-    std::ofstream filler(disk.path() + "/filler", std::ios::binary);
-    const std::string block(1024, 'f');
-    while (filler.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
+    const auto store = open_sqlite(disk.path(), false);
+    for (int i = 0; i < count; ++i) {
+      records.push_back(sandbox("sb-" + std::to_string(i)));
+      auto& record = records.back();
+      for (size_t n = 0; metadata_bytes != 0 && n < model::kMaxMetadata; ++n) {
+        std::string key = std::to_string(n);
+        key.resize(model::kMaxMetadataKeyBytes, 'k');
+        record.metadata[key] = std::string(metadata_bytes, 'v');
+      }
+      store->insert(record, kRoom);
+      record.enforced = {"memory", "pids"};
+      record.state = model::State::running;
+      REQUIRE(store->update(record, model::State::creating));
     }
+    fill(disk);
+    // Rows of other kinds take what is left in the files, and nothing of what is held.
+    Code code = Code::ok;
+    while (code == Code::ok) {
+      std::vector<model::AuditRow> rows{audit_row(std::string(3000, 'o'))};
+      code = code_of([&] { store->append_audit(rows, false); });
+    }
+    CHECK_MESSAGE(full(code), code_name(code));
+    // So do sandboxes, each of which is held its own room.
+    for (code = Code::ok; code == Code::ok;) {
+      auto more = sandbox("sb-more-" + std::to_string(records.size()));
+      code = code_of([&] { store->insert(more, kRoom); });
+      if (code == Code::ok) records.push_back(more);
+    }
+    CHECK_MESSAGE(full(code), code_name(code));
+    CHECK(store->live_count() == records.size());
+    for (auto& record : records) {
+      const model::State before = record.state;
+      record.state = model::State::destroying;
+      record.reason = "requested";
+      REQUIRE(store->update(record, before));
+      std::vector<model::AuditRow> rows{audit_row(record.id)};
+      (void)code_of([&] { store->append_audit(rows, false); });  // may find room in what an update left over
+      fill(disk);
+      record.state = model::State::destroyed;
+      record.destroyed_ms = record.expires_ms;
+      record.reason = std::string(200, 'r');
+      REQUIRE(store->update(record, model::State::destroying));
+    }
+    CHECK(store->live_count() == 0);
   }
-  for (auto& record : records) {
-    record.state = model::State::destroyed;
-    REQUIRE(store->update(record, model::State::creating));
+  REQUIRE(mount(nullptr, disk.path().c_str(), nullptr, MS_REMOUNT, "size=64m") == 0);
+  const auto store = open_sqlite(disk.path(), false);
+  for (const auto& record : records) {
+    const auto found = store->get(record.id);
+    REQUIRE(found);
+    REQUIRE(found->state == model::State::destroyed);
+    REQUIRE(found->metadata == record.metadata);
   }
-  CHECK(store->live_count() == 0);
+  // With room again, what was used is held again: the next full disk is met as this one was.
+  auto next = sandbox("sb-next");
+  store->insert(next, kRoom);
+  fill(disk);
+  next.state = model::State::destroyed;
+  CHECK(store->update(next, model::State::creating));
 }

@@ -346,8 +346,8 @@ STACYVM_API int32_t stacyvm_open(const stacyvm_options *o, stacyvm_instance **ou
 /** Refuses new work (STACYVM_E_CLOSED) and destroys every sandbox. Blocks up to timeout_ms. Calling it again continues the wait. The
  *  handle must still be closed. Errors: TIMEOUT some are not gone yet. */
 STACYVM_API int32_t stacyvm_shutdown(stacyvm_instance *vm, int64_t timeout_ms, stacyvm_error **err);
-/** Closes the instance. Its sandboxes are killed, or with STACYVM_OPEN_DETACHED left to the next owner (their processes are not asked, so no guest can delay it), calls in flight in other
- *  threads answer STACYVM_E_CLOSED, and the state directory is free for the next open when this returns. */
+/** Closes the instance. Its sandboxes are killed (their processes are not asked, so no guest can delay it), or with STACYVM_OPEN_DETACHED left
+ *  to the next owner. Calls in flight in other threads answer STACYVM_E_CLOSED, and the state directory is free for the next open when this returns. */
 STACYVM_API void stacyvm_close(stacyvm_instance *vm);
 
 /* --------------------------------------------------------------- sessions */

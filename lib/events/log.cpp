@@ -42,7 +42,7 @@ class TableLog final : public Log {
     model::Event event{0, 0, std::move(type), sandbox_id, tenant_id, std::move(data)};
     const std::lock_guard lock(mutex_);
     event.wall_ms = system_clock().wall_ms();
-    if (pending_.size() >= kMaxPending || !start_writer()) {
+    if (pending_.size() + taken_events_ >= kMaxPending || !start_writer()) {
       ++lost_;
       return;
     }
@@ -54,7 +54,7 @@ class TableLog final : public Log {
   void record(model::ExecRecord exec) override {
     if (read_only_) return;
     const std::lock_guard lock(mutex_);
-    if (execs_.size() >= kMaxPending || !start_writer()) {
+    if (execs_.size() + taken_execs_ >= kMaxPending || !start_writer()) {
       ++lost_;
       return;
     }
@@ -114,6 +114,8 @@ class TableLog final : public Log {
     std::vector<model::Event> group = std::exchange(pending_, {});
     std::vector<model::ExecRecord> execs = std::exchange(execs_, {});
     const uint64_t lost = std::exchange(lost_, 0);
+    taken_events_ = group.size();
+    taken_execs_ = execs.size();
     writing_ = true;
     lock.unlock();
     if (lost > 0) group.push_back({0, system_clock().wall_ms(), "events.lost", "", "", Data().number("count", static_cast<int64_t>(lost)).json()});
@@ -130,26 +132,17 @@ class TableLog final : public Log {
     }
     lock.lock();
     writing_ = false;
+    taken_events_ = taken_execs_ = 0;
     ++rounds_;
     if (failure.empty()) {
       failed_ = false;
       retry_ms_ = kIntervalMs;
     } else {
-      // They are still in order before those that have come since; of both together no more are kept than there is room for.
+      // They are still in order before those that have come since.
       if (lost > 0) group.pop_back();
       lost_ += lost;
-      const size_t room = kMaxPending - std::min(group.size(), kMaxPending);
-      if (pending_.size() > room) {
-        lost_ += pending_.size() - room;
-        pending_.resize(room);
-      }
       group.insert(group.end(), std::make_move_iterator(pending_.begin()), std::make_move_iterator(pending_.end()));
       pending_ = std::move(group);
-      const size_t exec_room = kMaxPending - std::min(execs.size(), kMaxPending);
-      if (execs_.size() > exec_room) {
-        lost_ += execs_.size() - exec_room;
-        execs_.resize(exec_room);
-      }
       execs.insert(execs.end(), std::make_move_iterator(execs_.begin()), std::make_move_iterator(execs_.end()));
       execs_ = std::move(execs);
       if (!failed_) diagnostics_.write(LogLevel::error, "events: they could not be stored: " + failure);
@@ -169,6 +162,7 @@ class TableLog final : public Log {
   std::thread writer_;
   std::vector<model::Event> pending_;
   std::vector<model::ExecRecord> execs_;  // the same for the history
+  size_t taken_events_ = 0, taken_execs_ = 0;  // in the writer's hands: they come back when it fails
   uint64_t lost_ = 0;      // did not fit, and are not told yet
   uint64_t rounds_ = 0;    // attempts to write that have ended
   unsigned flushers_ = 0;

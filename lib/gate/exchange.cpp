@@ -165,6 +165,7 @@ class Collector final : public Exchange, public std::enable_shared_from_this<Col
       switch (stream_->next(0, piece)) {
         case Stream::Next::end: return true;
         case Stream::Next::again: return false;
+        case Stream::Next::half: malformed_answer();
         case Stream::Next::piece:
           deadline_.progress();
           collect(answer_, std::move(piece), bounds_.most);
@@ -223,6 +224,7 @@ Answer exchange(providers::Session& session, Question question) {
     // While input is left both directions are watched; then reading alone can wait.
     const Stream::Next next = stream->next(feeding ? 0 : deadline.left(), piece);
     if (next == Stream::Next::end) break;
+    if (next == Stream::Next::half) malformed_answer();
     if (next == Stream::Next::piece) {
       deadline.progress();
       collect(answer, std::move(piece), bounds.most);

@@ -233,9 +233,9 @@ TEST_CASE("files and trees go to and come from descriptors of every kind") {
     ::close(fds[0]);
   }
   SUBCASE("one that says nothing is cancelled") {
-    Pipe pipe;
-    auto stuck_put = lab.sandbox.put_file("/workspace/never", pipe.out);
-    auto stuck_get = lab.sandbox.get_file("/workspace/file", pipe.in);  // fills the pipe, which is then read from
+    Pipe silent, unread;  // two: in one, what the get writes would be what the put waits for
+    auto stuck_put = lab.sandbox.put_file("/workspace/never", silent.out);
+    auto stuck_get = lab.sandbox.get_file("/workspace/file", unread.in);
     std::this_thread::sleep_for(20ms);
     stuck_put.cancel();
     stuck_get.cancel();

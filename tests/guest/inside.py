@@ -191,6 +191,9 @@ def limits_are_in_their_files(place):
         for file, text in (("memory.max", str(64 << 20)), ("memory.swap.max", "0"), ("cpu.max", "50000 100000"), ("pids.max", "32")):
             require(read(f"{group}/cmd/{file}").strip() == text, file, read(f"{group}/cmd/{file}"))
         require(int(read(group + "/memory.max")) > 80 << 20, "the whole has no headroom")
+        deadline = time.monotonic() + 30  # the shell has said that it is ready, and has yet to start the other one
+        while len(read(f"{group}/cmd/cgroup.procs").split()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
         members = {part: len(read(f"{group}/{part}/cgroup.procs").split()) for part in (".", "agent", "cmd")}
         require(members["."] == 0 and members["agent"] >= 1 and members["cmd"] >= 2, members)
         require(int(read(f"{group}/cmd/pids.current")) >= 2, "the command is not in its group")

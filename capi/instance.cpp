@@ -52,7 +52,9 @@ std::shared_ptr<Instance> open_instance(const stacyvm_options& o) {
     options.log = Log(log_fd.get(), static_cast<LogLevel>(level - STACYVM_LOG_ERROR));
   }
   auto instance = std::make_shared<Instance>(manager::Manager::open(options), std::move(log_fd), options.log);
-  if (!options.read_only) instance->enter().gate().adopt_commands();
+  if (!options.read_only)
+    for (const std::string& problem : instance->enter().gate().adopt_commands())
+      options.log.write(LogLevel::warn, "commands of a former owner are not watched: " + problem);
   return instance;
 }
 

@@ -50,19 +50,21 @@ void watch_unrecorded(manager::Manager& manager, const model::SandboxRecord& san
   }
 }
 
-/// What goes wrong with one sandbox that is ending just now is no failure of the others.
+/// What goes wrong with one sandbox is no failure of the others; nor is one that has just ended any failure.
 template <class F>
-void unless_gone(F act) {
+void each_by_itself(const std::string& sandbox, std::vector<std::string>& problems, F act) {
   try {
     act();
   } catch (const Error& error) {
-    if (error.code() != Code::not_found && error.code() != Code::conflict && error.code() != Code::closed) throw;
+    const bool gone = error.code() == Code::not_found || error.code() == Code::conflict || error.code() == Code::closed;
+    if (!gone) problems.push_back(sandbox + ": " + error.message());
   }
 }
 
 }  // namespace
 
-void Gate::adopt_commands() {
+std::vector<std::string> Gate::adopt_commands() {
+  std::vector<std::string> problems;
   store::Store::ExecQuery query;
   query.state = store::Store::ExecState::running;
   query.limit = model::kMaxListLimit;
@@ -70,7 +72,7 @@ void Gate::adopt_commands() {
     const std::vector<model::ExecRecord> page = manager_.execs(query);
     for (const model::ExecRecord& exec : page) {
       query.after = exec.id;
-      unless_gone([&] { watch_end(manager_, manager_.get(exec.sandbox_id), exec); });
+      each_by_itself(exec.sandbox_id, problems, [&] { watch_end(manager_, manager_.get(exec.sandbox_id), exec); });
     }
     if (page.size() < query.limit) break;
   }
@@ -78,9 +80,9 @@ void Gate::adopt_commands() {
     const std::vector<model::SandboxRecord> page = manager_.list(model::kMaxListLimit, after);
     for (const model::SandboxRecord& sandbox : page) {
       after = sandbox.id;
-      unless_gone([&] { watch_unrecorded(manager_, sandbox); });
+      each_by_itself(sandbox.id, problems, [&] { watch_unrecorded(manager_, sandbox); });
     }
-    if (page.size() < model::kMaxListLimit) return;
+    if (page.size() < model::kMaxListLimit) return problems;
   }
 }
 

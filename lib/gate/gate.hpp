@@ -65,7 +65,8 @@ class Gate {
 
   /// Once, when the manager has adopted sandboxes of a former owner: from here on the ends of their commands are recorded. Those that ended with
   /// that owner are recorded as lost.
-  void adopt_commands();
+  /// Answers a line for each sandbox that could not be asked: that is no reason not to have the others.
+  std::vector<std::string> adopt_commands();
 
   manager::Manager& manager() noexcept { return manager_; }
 

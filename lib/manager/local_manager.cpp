@@ -671,11 +671,12 @@ class LocalManager final : public Manager {
     {
       const std::lock_guard lock(mutex_);
       const auto found = sandboxes_.find(id);
-      if (found == sandboxes_.end()) return;
-      if (found->second.record.state == State::creating) {
+      // One that is being made, or was found and is not adopted yet: whoever does that looks.
+      if (found == sandboxes_.end() ? recovering_ : found->second.record.state == State::creating) {
         early_end_.insert(id);
         return;
       }
+      if (found == sandboxes_.end()) return;
       lost_.push_back(id);
     }
     wake_.notify_one();
@@ -851,6 +852,9 @@ class LocalManager final : public Manager {
       session->destroy(kDestroyTimeoutMs);
       audit_system("sandbox.destroy", id, "OK", "recovered: it had no record");
     }
+    const std::lock_guard lock(mutex_);
+    recovering_ = false;
+    early_end_.clear();  // of those that had no record
   }
 
   void adopt(const SandboxRecord& record, const std::shared_ptr<providers::Session>& session) {
@@ -859,6 +863,7 @@ class LocalManager final : public Manager {
       sandboxes_[record.id] = {record, session};
       deadlines_.emplace(monotonic_deadline(record.expires_ms), record.id);
       if (!record.name.empty()) names_[{record.tenant_id, record.name}] = {record.id, record.spec};
+      if (early_end_.erase(record.id) > 0) lost_.push_back(record.id);
     }
     if (options_.detached) session->expire(record.expires_ms - system_clock().wall_ms());
     audit_system("sandbox.adopt", record.id, "OK", "its former owner has ended");
@@ -895,7 +900,7 @@ class LocalManager final : public Manager {
   std::condition_variable wake_;  // reapers
   std::condition_variable idle_;  // shutdown
   std::condition_variable settled_;  // spawns that wait for another one, or for an end
-  bool closed_ = false, ending_ = false;
+  bool closed_ = false, ending_ = false, recovering_ = true;
   unsigned spawning_ = 0, ended_ = 0;  // sandboxes being started; ended ones so far
   unsigned expiring_ = 0;              // reapers in expire()
   std::unordered_map<std::string, Live> sandboxes_;

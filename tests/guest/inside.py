@@ -119,8 +119,9 @@ class Place:
         with self.start(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             try:
                 out, err = process.communicate(timeout=timeout)
-            except subprocess.TimeoutExpired:
+            except subprocess.TimeoutExpired as late:
                 process.kill()
+                print((late.stdout or b"").decode(errors="replace")[-6000:])  # where it was
                 raise
         return subprocess.CompletedProcess(command, process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 

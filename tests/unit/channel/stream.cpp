@@ -220,7 +220,7 @@ TEST_CASE("a dialled connection's two ways end by themselves") {
   stream->set_notify([&] { notified = true; });
   wire.peer.send(FrameType::end, id);
   CHECK(stream->next(kLong, piece) == Stream::Next::half);
-  CHECK(notified);
+  CHECK(eventually([&] { return notified.load(); }));  // the hook is called after who waits has been woken
   CHECK(stream->readable());
   CHECK(stream->result() == nullptr);
   CHECK(stream->next(0, piece) == Stream::Next::half);

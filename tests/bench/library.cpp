@@ -101,6 +101,25 @@ uint64_t Sandbox::read_file(const char* path) const {
   return total;
 }
 
+std::vector<std::unique_ptr<Sandbox>> spawn_at_once(const Library& library, unsigned count) {
+  const auto close = [](stacyvm_op* op) { stacyvm_op_close(op); };
+  std::vector<std::unique_ptr<stacyvm_op, decltype(close)>> ops;
+  stacyvm_error* error = nullptr;
+  for (unsigned i = 0; i < count; ++i) {
+    stacyvm_op* op = nullptr;
+    check(stacyvm_spawn_begin(library.session(), nullptr, &op, &error), error, "spawn_begin");
+    ops.emplace_back(op, close);
+  }
+  std::vector<std::unique_ptr<Sandbox>> sandboxes;
+  for (const auto& op : ops) {
+    check(stacyvm_op_wait(op.get(), -1, &error), error, "spawn");
+    stacyvm_sandbox* sandbox = nullptr;
+    check(stacyvm_op_sandbox(op.get(), &sandbox, &error), error, "op_sandbox");
+    sandboxes.push_back(std::make_unique<Sandbox>(sandbox));
+  }
+  return sandboxes;
+}
+
 Program::Program(std::vector<std::string> words) : words_(std::move(words)) {
   for (std::string& word : words_) argv_.push_back(word.data());
   argv_.push_back(nullptr);

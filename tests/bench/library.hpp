@@ -3,6 +3,7 @@
 #include <stacyvm/stacyvm.h>
 
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ class Sandbox {
  public:
   /// `image`: nullptr is the default, the host's /usr.
   explicit Sandbox(const Library& library, const char* image = nullptr);
+  explicit Sandbox(stacyvm_sandbox* taken) : sandbox_(taken) {}
   ~Sandbox();
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;
@@ -45,6 +47,9 @@ class Sandbox {
  private:
   stacyvm_sandbox* sandbox_ = nullptr;
 };
+
+/// `count` sandboxes, all asked for before the first is waited for.
+std::vector<std::unique_ptr<Sandbox>> spawn_at_once(const Library& library, unsigned count);
 
 /// posix_spawn and waitpid of a program with its argv ready; no output. Throws unless it exits with 0.
 class Program {

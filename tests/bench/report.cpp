@@ -29,18 +29,31 @@ std::string quoted(const std::string& text) {
 }
 
 std::string duration(double us) { return us < 10'000 ? format("%.0f us", us) : format("%.1f ms", us / 1000); }
-std::string value(const Row& row, double number) { return row.rate ? format("%.2f GB/s", number) : duration(number); }
+std::string value(const Row& row, double number) {
+  switch (row.unit) {
+    case Unit::microseconds: return duration(number);
+    case Unit::gigabytes_per_second: return format("%.2f GB/s", number);
+    case Unit::per_second: return format("%.0f /s", number);
+    case Unit::kibibytes: return format("%.0f KiB", number);
+    case Unit::count: return format("%.2f", number);
+  }
+  return {};
+}
+const char* json_unit(Unit unit) {
+  constexpr const char* kNames[] = {"us", "gb_per_s", "per_s", "kib", "count"};
+  return kNames[static_cast<int>(unit)];
+}
 
 /// Of rates the slow end is of interest, which is the first percentile; for a handful of values it is the lowest.
 Summary summary_of(const Row& row) {
-  if (!row.rate) return summarize(row.ours);
+  if (!is_rate(row.unit)) return summarize(row.ours);
   std::vector<double> negative;
   for (const double number : row.ours) negative.push_back(-number);
   const Summary summary = summarize(negative);
   return {summary.count, -summary.median, -summary.p99};
 }
 
-bool within(const Row& row, double measured) { return row.rate ? measured >= row.target : measured <= row.target; }
+bool within(const Row& row, double measured) { return is_rate(row.unit) ? measured >= row.target : measured <= row.target; }
 
 std::string system_name() {
   utsname name{};
@@ -49,7 +62,7 @@ std::string system_name() {
 long processors() { return ::sysconf(_SC_NPROCESSORS_ONLN); }
 
 std::string json_summary(const Row& row, const Summary& summary) {
-  const char* unit = row.rate ? "gb_per_s" : "us";
+  const char* unit = json_unit(row.unit);
   return format("{\"count\": %zu, \"median_%s\": %.3f, \"p99_%s\": %.3f}", summary.count, unit, summary.median, unit, summary.p99);
 }
 
@@ -73,8 +86,8 @@ std::string as_table(const Results& results) {
       out += format("   %-11s %11s %11s   %6s %6s", "", "", "", "", "");
     }
     // A target that is a ratio says nothing where there is nothing beside ours.
-    if (row.target > 0 && (row.rate || !row.other.empty()))
-      out += format("  %s %.1f %s", row.rate ? ">=" : "<=", row.target, within(row, measured) ? "met" : "MISSED");
+    if (row.target > 0 && (row.unit != Unit::microseconds || !row.other.empty()))
+      out += format("  %s %.1f %s", is_rate(row.unit) ? ">=" : "<=", row.target, within(row, measured) ? "met" : "MISSED");
     out += '\n';
   }
   for (const std::string& note : results.notes) out += "\nnote: " + note;

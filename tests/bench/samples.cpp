@@ -53,7 +53,7 @@ bool read_line(const std::string& line, Results& out) {
   row.identity = fields[1], row.scenario = fields[2], row.regime = fields[3];
   if (fields[4] != "-") row.other = fields[4];
   row.target = std::stod(fields[5]);
-  row.rate = fields[6] == "rate";
+  row.unit = static_cast<Unit>(std::stoi(fields[6]));
   row.ours = split_numbers(fields[7]), row.others = split_numbers(fields[8]);
   out.rows.push_back(std::move(row));
   return true;
@@ -84,7 +84,7 @@ Summary summarize(std::vector<double> values) {
 
 void write_row(int fd, const Row& row) {
   write_line(fd, "row\t" + row.identity + '\t' + row.scenario + '\t' + row.regime + '\t' + (row.other.empty() ? "-" : row.other) + '\t' +
-                     std::to_string(row.target) + '\t' + (row.rate ? "rate" : "time") + "\t " + joined(row.ours) + "\t " + joined(row.others));
+                     std::to_string(row.target) + '\t' + std::to_string(static_cast<int>(row.unit)) + "\t " + joined(row.ours) + "\t " + joined(row.others));
 }
 
 void write_note(int fd, std::string_view text) {

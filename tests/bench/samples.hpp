@@ -18,14 +18,18 @@ struct Summary {
 /// `values` must not be empty. The nearest rank: a value that was measured, not one between two.
 Summary summarize(std::vector<double> values);
 
-/// What is compared with what: one line of the report. Values are microseconds, or GB/s where `rate` is set.
+enum class Unit { microseconds, gigabytes_per_second, per_second, kibibytes, count };
+/// What a larger number of it is: better, or worse.
+inline bool is_rate(Unit unit) { return unit == Unit::gigabytes_per_second || unit == Unit::per_second; }
+
+/// What is compared with what: one line of the report.
 struct Row {
   std::string identity;  // "root", "rootless"
   std::string scenario;  // "spawn", "exec", ...
   std::string regime;    // "tight", "idle", "mounts"
   std::string other;     // the name of what is beside ours; empty: nothing
-  double target = 0;     // the highest ratio we want, or for a rate the lowest value; 0: none
-  bool rate = false;
+  double target = 0;     // the highest ratio we want; where nothing is beside ours, the highest value, of a rate the lowest; 0: none
+  Unit unit = Unit::microseconds;
   std::vector<double> ours, others;
 };
 

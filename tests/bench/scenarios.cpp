@@ -15,12 +15,6 @@ constexpr int64_t kIdleMs = 20;
 constexpr const char* kTrue = "/bin/true";
 constexpr double kSpawnTarget = 1.0, kExecTarget = 1.2, kFileTarget = 1.0;  // ratios; GB/s
 
-double microseconds(const std::function<void()>& act) {
-  const int64_t start = now_ns();
-  act();
-  return static_cast<double>(now_ns() - start) / 1000;
-}
-
 /// `ours` and `other` in turn, each first in every second round.
 void interleave(Row& row, int count, int64_t gap_ms, const std::function<void()>& ours, const std::function<void()>& other) {
   const auto one = [&](std::vector<double>& values, const std::function<void()>& act) {
@@ -40,6 +34,12 @@ Program bwrap() {
 }
 
 }  // namespace
+
+double microseconds(const std::function<void()>& act) {
+  const int64_t start = now_ns();
+  act();
+  return static_cast<double>(now_ns() - start) / 1000;
+}
 
 void measure_spawn(const Context& context, const Library& library, const std::string& regime, int count) {
   Row row{context.identity, "spawn", regime, "bwrap", kSpawnTarget};
@@ -85,7 +85,7 @@ void measure_files(const Context& context, const Library& library) {
   constexpr uint64_t kPiece = 1'000'000;
   const std::string piece(kPiece, 'x');
   const uint64_t times = context.counts.file_bytes / kPiece;
-  Row write{context.identity, "file write", "-", "", kFileTarget, true}, read{context.identity, "file read", "-", "", kFileTarget, true};
+  Row write{context.identity, "file write", "-", "", kFileTarget, Unit::gigabytes_per_second}, read{context.identity, "file read", "-", "", kFileTarget, Unit::gigabytes_per_second};
   const auto gigabytes_per_second = [&](double us) { return static_cast<double>(times * kPiece) / (us * 1000); };
   for (int i = 0; i < context.counts.files; ++i) {
     Sandbox sandbox(library);

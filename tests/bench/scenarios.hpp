@@ -1,5 +1,6 @@
 // What is measured. Each runs what is compared in turn, so that both see the same machine in the same second.
 #pragma once
+#include <functional>
 #include <string>
 
 #include "library.hpp"
@@ -13,6 +14,7 @@ struct Counts {
   int spawn_tight, spawn_idle, spawn_mounts, exec_tight, exec_idle, unpack, files;
   uint64_t file_bytes;
   unsigned tar_files;
+  unsigned live;  // sandboxes at once
 };
 
 struct Context {
@@ -22,12 +24,17 @@ struct Context {
   int out;                // where rows go
 };
 
+double microseconds(const std::function<void()>& act);
+
 /// Spawn, first command, destroy; beside bwrap, which does those three for one command. `regime` is "tight", "idle" or "mounts".
 void measure_spawn(const Context& context, const Library& library, const std::string& regime, int count);
 /// A command in a sandbox that runs, beside posix_spawn and waitpid of the same program on the host.
 void measure_exec(const Context& context, const Library& library);
 /// One large file in and out.
 void measure_files(const Context& context, const Library& library);
+/// `counts.live` sandboxes at once: how long one takes to start among none, a tenth and all of them, what one costs in memory and
+/// descriptors, how long a command in one of them takes, and how many start per second when asked for all at once.
+void measure_scale(const Context& context, const Library& library);
 /// A sandbox from a tar of many small files, beside tar's unpacking of it into a tmpfs.
 void measure_unpack(const Context& context, const Library& library);
 

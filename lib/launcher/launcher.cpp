@@ -59,7 +59,8 @@ struct Sandbox {
 
 class Launcher {
  public:
-  explicit Launcher(int socket) noexcept : socket_(socket) {}
+  /// `closing`: what closing the application's descriptors gave: 0, or -errno.
+  Launcher(int socket, int closing) noexcept : socket_(socket), closing_(closing) {}
 
   int run() noexcept {
     if (!receive_init()) return 1;
@@ -87,6 +88,19 @@ class Launcher {
     return send_message(socket_.get(), out_.data(), out_.size(), fds, fd_count) == 0;
   }
 
+  /// The process at the other end; 0: unknown.
+  static pid_t peer_of(int socket) noexcept {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
+  }
+
+  /// For a host that cannot make a pidfd of itself, because it runs in a tool that does not know the call (valgrind before 3.21).
+  static int open_peer(int socket, Fd& out) noexcept {
+    const pid_t peer = peer_of(socket);
+    return peer > 0 ? open_pidfd(peer, out) : -ESRCH;
+  }
+
   bool receive_init() noexcept {
     protocol::LaunchMessage message;
     Fd fds[3];
@@ -94,7 +108,14 @@ class Launcher {
     const long n = receive_message(socket_.get(), in_, sizeof in_, fds, &count);
     if (n <= 0 || !protocol::decode({in_, static_cast<size_t>(n)}, message) || message.type != protocol::LaunchType::init) return false;
     const protocol::Init& init = message.init;
-    if (count != 1u + (init.holds ? 1 : 0) + (init.key.empty() ? 0 : 1)) return false;
+    const size_t others = (init.holds ? 1 : 0) + (init.key.empty() ? 0 : 1);
+    if (count == others) {
+      for (size_t i = others; i > 0; --i) fds[i] = std::move(fds[i - 1]);
+      // Still our parent: so the number has not become another process's.
+      if (open_peer(socket_.get(), fds[0]) != 0 || peer_of(socket_.get()) != ::getppid()) return false;
+    } else if (count != 1 + others) {
+      return false;
+    }
     rootless_ = init.rootless;
     instance_ = init.instance;
     detached_ = init.detached;
@@ -110,6 +131,7 @@ class Launcher {
       online.step = step;
       online.error = -error;
     };
+    if (closing_ != 0) return failed(Step::close_fds, closing_);
     rlimit files{};
     if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
       files.rlim_cur = files.rlim_max;
@@ -225,7 +247,8 @@ class Launcher {
     size_t count = 1;
     const long n = receive_message(claimant_.get(), in_, sizeof in_, fds, &count, MSG_DONTWAIT);
     if (n == -EAGAIN) return;
-    const bool understood = n > 0 && protocol::decode({in_, static_cast<size_t>(n)}, message) && message.type == protocol::LaunchType::claim && count == 1;
+    const bool understood = n > 0 && protocol::decode({in_, static_cast<size_t>(n)}, message) && message.type == protocol::LaunchType::claim &&
+                            (count == 1 || open_peer(claimant_.get(), fds[0]) == 0);
     if (!understood) return dismiss_claimant();
     if (owner_has_gone()) lose_owner();
     protocol::Claimed claimed;
@@ -579,6 +602,7 @@ class Launcher {
   }
 
   Fd socket_, host_;  // the owner; none while nobody is
+  int closing_;
   Fd agent_, epoll_;
   Fd listener_, claimant_;
   int64_t claim_by_ms_ = 0;
@@ -609,7 +633,8 @@ int run(int socket) noexcept {
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
   (void)::umask(0);  // what sandboxes are built of has the modes it is given; the agent sets its own
-  auto launcher = std::make_unique<Launcher>(socket);
+  const long closing = isolation::syscall_result(isolation::kSysCloseRange, socket + 1, ~0u, 0);
+  auto launcher = std::make_unique<Launcher>(socket, static_cast<int>(closing));
   return launcher->run();
 }
 

@@ -42,13 +42,16 @@ int run_child(void* argument) {
   const int executable = ::fcntl(child.executable, F_DUPFD_CLOEXEC, kAgentFd + 2);
   const int fd = ::fcntl(child.fd, F_DUPFD_CLOEXEC, kAgentFd + 2);
   if (executable >= 0 && fd >= 0 && ::dup2(fd, kAgentFd) == kAgentFd && ::dup2(executable, kAgentFd + 1) == kAgentFd + 1 &&
-      ::fcntl(kAgentFd + 1, F_SETFD, FD_CLOEXEC) == 0 &&
-      ::syscall(isolation::kSysCloseRange, kAgentFd + 2, ~0u, 0) == 0) {
+      ::fcntl(kAgentFd + 1, F_SETFD, FD_CLOEXEC) == 0) {
+    // Here only so that it has them no longer than it must: the program itself begins with this, where no tool stands before the kernel.
+    (void)::syscall(isolation::kSysCloseRange, kAgentFd + 2, ~0u, 0);
     for (int standard = 0; standard < kAgentFd; ++standard) ::close(standard);  // the application's terminal is none of ours
     char name[] = "stacyvm-launcher";
     char* argv[] = {name, const_cast<char*>(child.mode), nullptr};
     char* envp[] = {nullptr};
     ::syscall(SYS_execveat, kAgentFd + 1, "", argv, envp, AT_EMPTY_PATH);
+    // valgrind looks for the file by its name, which one in memory has not.
+    if (errno == ENOENT) ::execve("/proc/self/fd/4", argv, envp);
   }
   child.error = errno;
   ::_exit(kExecFailed);
@@ -93,6 +96,7 @@ AgentProcess AgentProcess::start(const char* mode, int fd) {
   if (pid < 0) throw failed(clone_error, "agent_clone");
   AgentProcess process;
   process.pidfd_.reset(pidfd);
+  process.pid_ = pid;
   if (exec_error != 0) {
     process.wait(-1);
     throw failed(exec_error, "agent_exec");
@@ -114,12 +118,13 @@ bool AgentProcess::wait(int64_t timeout_ms) noexcept {
   siginfo_t info{};
   // ECHILD: somebody who waits with __WALL was faster. It is gone all the same.
   (void)::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | __WALL);
-  pidfd_.reset();
+  release();
   return true;
 }
 
 void AgentProcess::kill() noexcept {
-  if (pidfd_) (void)signal_pidfd(pidfd_.get(), SIGKILL);
+  // ENOSYS: in a tool that does not know the call. Not yet waited for, our child still has its number.
+  if (pidfd_ && signal_pidfd(pidfd_.get(), SIGKILL) == -ENOSYS && pid_ > 0) (void)::kill(pid_, SIGKILL);
 }
 
 AgentProcess::~AgentProcess() {

@@ -28,7 +28,10 @@ class AgentProcess {
     return process;
   }
   /// It goes on without this object.
-  void release() noexcept { pidfd_.reset(); }
+  void release() noexcept {
+    pidfd_.reset();
+    pid_ = 0;
+  }
   int pidfd() const noexcept { return pidfd_.get(); }
   /// Waits for its end; false after timeout_ms.
   bool wait(int64_t timeout_ms) noexcept;
@@ -36,6 +39,7 @@ class AgentProcess {
 
  private:
   Fd pidfd_;
+  int pid_ = 0;  // our own child's number until it has been waited for; 0: it is another's child
 };
 
 }  // namespace svm::providers::native

@@ -23,6 +23,12 @@ namespace {
 
 Error not_online() { return Error(Code::unavailable, "the launcher ended before it was online").with("step", "launcher"); }
 
+/// By which the launcher knows when this process ends. None in a tool that does not know the call: the launcher then opens it itself.
+void open_self(Fd& self) {
+  const int error = open_pidfd(::getpid(), self);
+  if (error != 0 && error != -ENOSYS) throw errno_error(Code::unavailable, -error, "pidfd_open").with("step", "pidfd");
+}
+
 /// The next message, within the time.
 long receive_within(const Fd& socket, int64_t end_ms, std::string& buffer, protocol::LaunchMessage& message, Fd* fds, size_t* count) {
   pollfd wait{socket.get(), POLLIN, 0};
@@ -44,7 +50,7 @@ LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& ins
     : reactor_(reactor), instance_(instance) {
   Fd theirs, self;
   if (const int error = make_socketpair(SOCK_SEQPACKET, socket_, theirs)) throw errno_error(Code::limit, -error, "launcher socket");
-  if (const int error = open_pidfd(::getpid(), self)) throw errno_error(Code::unavailable, -error, "pidfd_open").with("step", "pidfd");
+  open_self(self);
   process_ = AgentProcess::start("launcher", theirs.get());
   theirs.reset();
   protocol::Init init;
@@ -57,7 +63,8 @@ LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& ins
     init.key = rendezvous->key();
     listener = rendezvous->listen();
   }
-  std::vector<int> fds{self.get()};
+  std::vector<int> fds;
+  if (self) fds.push_back(self.get());
   if (held >= 0) fds.push_back(held);
   if (listener) fds.push_back(listener.get());
   if (const int error = send(init, fds)) throw errno_error(Code::unavailable, -error, "launcher").with("step", "launcher");
@@ -77,12 +84,12 @@ LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& ins
 std::shared_ptr<LauncherClient> LauncherClient::take_over(channel::Reactor& reactor, const std::string& instance, const Rendezvous& rendezvous, bool detached,
                                                           std::vector<Found>& found, Fd& held) {
   Fd self;
-  if (const int error = open_pidfd(::getpid(), self)) throw errno_error(Code::unavailable, -error, "pidfd_open").with("step", "pidfd");
+  open_self(self);
   const int64_t end = system_clock().monotonic_ms() + kOnlineTimeoutMs;
   Fd socket = rendezvous.connect();
   if (!socket) return nullptr;
   const std::shared_ptr<LauncherClient> client(new LauncherClient(reactor, instance, std::move(socket)));
-  if (const int error = client->send(protocol::Claim{rendezvous.key(), detached}, {self.get()})) {
+  if (const int error = client->send(protocol::Claim{rendezvous.key(), detached}, self ? std::vector<int>{self.get()} : std::vector<int>())) {
     if (error == -EPIPE || error == -ECONNRESET) return nullptr;  // it has just ended
     throw errno_error(Code::unavailable, -error, "launcher").with("step", "launcher");
   }

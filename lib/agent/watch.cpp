@@ -117,7 +117,7 @@ class WatchStream final : public Stream, private Ready {
     forget_all();
     queue_.reset(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     if (!queue_ && errno == EMFILE) {
-      finish(failure(Code::limit, EMFILE, "watch", request_.path, "no more inotify instances (fs.inotify.max_user_instances)"));
+      finish(failure(Code::limit, EMFILE, "watch", request_.path, "no more inotify instances (its share of fs.inotify.max_user_instances)"));
       return 0;
     }
     if (!queue_) return -errno;
@@ -141,7 +141,7 @@ class WatchStream final : public Stream, private Ready {
     if (loop_.file_watches().directories >= kMaxAllWatches) return limit("directories in all watches of the sandbox", kMaxAllWatches), 0;
     const int number = ::inotify_add_watch(queue_.get(), FdPath(fd).c_str(), mask);
     if (number < 0 && errno == ENOSPC) {
-      finish(failure(Code::limit, ENOSPC, "watch", request_.path, "no more inotify watches (fs.inotify.max_user_watches)"));
+      finish(failure(Code::limit, ENOSPC, "watch", request_.path, "no more inotify watches (its share of fs.inotify.max_user_watches)"));
       return 0;
     }
     if (number < 0) return -errno;

@@ -95,6 +95,7 @@ class Containment {
     step(Step::skeleton, &Containment::make_skeleton);
     step(Step::usr, &Containment::show_host);
     step(Step::proc, &Containment::mount_proc);
+    step(Step::inotify_share, &Containment::limit_inotify);
     step(Step::proc_mask, &Containment::mask_proc);
     step(Step::dev, &Containment::make_devices);
     step(Step::devpts, &Containment::mount_devpts);
@@ -306,6 +307,9 @@ class Containment {
     covered_ = std::move(target);
     return open_directory(root_.get(), "proc", proc_);
   }
+
+  /// While all of proc is writable. What is set here holds for everybody inside, and nobody there may change it.
+  int limit_inotify() noexcept { return isolation::set_inotify_share(proc_.get(), plan_.inotify); }
 
   /// What of the list this kernel does not have needs no mask. Names are resolved in a proc that nobody else has seen yet.
   int mask_proc() noexcept {

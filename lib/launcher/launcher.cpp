@@ -151,6 +151,8 @@ class Launcher {
     online.swap_error = support.swap_error;
     online.cpu_error = support.cpu_error;
     online.pids_error = support.pids_error;
+    if (rootless_)
+      if (const int error = isolation::read_inotify_share(inotify_)) return failed(Step::inotify_share, error);
     groups_left_ = rootless_ && ::getgroups(0, nullptr) > 0;
     Step step{};
     if (const int error = namespaces_.enter(rootless_, layout_, step)) return failed(step, error);
@@ -356,6 +358,7 @@ class Launcher {
     plan.spawn = &request;
     plan.rootless = rootless_;
     plan.groups_left = groups_left_;
+    plan.inotify = inotify_;
     plan.agent = agent_.get();
     plan.channel = channel.get();
     plan.life = life_read_.get();
@@ -613,6 +616,7 @@ class Launcher {
   Fd life_read_, life_write_;  // agents hold the read end: it ends with this process
   std::string instance_;
   bool prepared_ = false;      // for the next sandbox, or in vain
+  isolation::InotifyShare inotify_;
   bool rootless_ = false, groups_left_ = false, ending_ = false;
   HostLayout layout_;
   Namespaces namespaces_;

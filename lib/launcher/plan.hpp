@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/fd.hpp"
+#include "isolation/inotify_share.hpp"
 #include "protocol/launch.hpp"
 
 namespace svm::launcher {
@@ -54,6 +55,7 @@ struct Plan {
   std::vector<PlannedMount> mounts;
   uint64_t enforced = 0;      // bits of the launcher's own steps
   std::string size, inodes;   // tmpfs options as text
+  isolation::InotifyShare inotify;  // rootless; else each sandbox is a user of its own with a quota of its own
   std::string passwd, group, hosts;  // contents for a generated /etc
 };
 

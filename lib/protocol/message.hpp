@@ -72,7 +72,7 @@ enum class Step : uint16_t {
   // launcher
   user_namespace, cgroup_create, memory_limit, cpu_limit, pids_limit, cgroup_attach, network, loopback, clone, id_map, open_rootfs, open_mount, idmap_mount,
   // child, before the agent
-  sync, cgroup_namespace, mount_private, disk, rootfs, skeleton, usr, proc, proc_mask, dev, devpts, shm, workspace, user_mount, pivot_root, detach_root,
+  sync, cgroup_namespace, mount_private, disk, rootfs, skeleton, usr, proc, inotify_share, proc_mask, dev, devpts, shm, workspace, user_mount, pivot_root, detach_root,
   root_read_only, hostname, keyring, rlimits, groups, identity, keep_caps, close_fds, exec_agent,
   // agent
   hello, undumpable, bounding_set, no_new_privs, landlock, seccomp, capabilities,

@@ -21,7 +21,7 @@ constexpr const char* kStepNames[] = {
     "user_namespace", "cgroup_create", "memory_limit", "cpu_limit", "pids_limit", "cgroup_attach", "make_network", "loopback", "clone", "id_map",
     "open_rootfs", "open_mount", "idmap_mount",
     "sync", "cgroup_namespace", "mount_private", "mount_disk", "mount_rootfs", "make_skeleton", "mount_usr", "mount_proc",
-    "mask_proc", "make_dev", "mount_devpts", "mount_shm", "make_workspace", "mount_user", "pivot_root", "detach_root",
+    "limit_inotify", "mask_proc", "make_dev", "mount_devpts", "mount_shm", "make_workspace", "mount_user", "pivot_root", "detach_root",
     "root_read_only", "set_hostname", "join_keyring", "set_rlimits", "drop_groups", "set_identity", "keep_caps",
     "close_fds", "exec_agent",
     "read_hello", "undumpable", "bounding_set", "no_new_privs", "landlock", "seccomp", "drop_capabilities",

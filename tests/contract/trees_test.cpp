@@ -302,7 +302,6 @@ TEST_CASE("a watch ends with what it watches, and with its sandbox") {
 
 TEST_CASE("one sandbox cannot use up another's inotify instances") {
   Lab first, second;
-  SVM_SKIP_UNLESS(enforces(first.sandbox, "id_range"), "both sandboxes are the same user of the host");
   SVM_SKIP_UNLESS(first.sandbox.exec({.shell = "command -v python3"}).exit_code == 0, "no python3 inside");
   stacyvm::Exec hog;
   hog.argv = {"python3", "-c", "import ctypes,sys\nl=ctypes.CDLL(None)\nn=0\nwhile l.inotify_init()>=0: n+=1\nprint(n,flush=True)\nsys.stdin.read()"};

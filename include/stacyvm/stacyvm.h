@@ -400,7 +400,8 @@ STACYVM_API void stacyvm_op_close(stacyvm_op *op);
  * "metadata"; "sandbox.destroy" with "keep" (a duration, at most 720h): how long the sandbox's record and history stay at least. Unasked
  * they stay 7 days with a state directory, and some moments without. "sandbox.prune" forgets what ended at least "older_than" ago (0: all
  * that ended), but not what is to be kept or what an idempotency key stands for. "sandbox.stats" is what a sandbox uses now: CPU time, memory
- * and processes of its commands, open streams, running commands; a number that this host does not tell is null, and "missing" says why. */
+ * and processes of its commands, what is on its disk, open streams, running commands; a number that this host does not tell is null, and
+ * "missing" says why. */
 
 /** Starts a sandbox (o NULL: all defaults) and waits until it runs.
  *  Errors: LIMIT; NOT_FOUND the image; UNSUPPORTED a limit that was asked for cannot be enforced here; FORBIDDEN; TIMEOUT; and any
@@ -513,7 +514,9 @@ STACYVM_API int32_t stacyvm_file_put(stacyvm_sandbox *sb, const char *path, uint
  *  {"type", "path", "is_dir"}: first "watching" (from here on nothing is missed), then "created", "modified" (closed after writing),
  *  "removed", "renamed" (with "to"), "attributes"; "overflow": events were lost, look again. Paths that are not UTF-8 come as "path_b64" and "to_b64".
  *  A name in a directory that has just appeared may be told twice. STACYVM_E_END after what is watched has gone from its path. Never waits.
- *  flags: RECURSIVE. On the stream: FILE_NOT_FOUND, FORBIDDEN; LIMIT beyond 8,192 directories, 16 watches of a sandbox, or the host's inotify quota. */
+ *  flags: RECURSIVE. On the stream: FILE_NOT_FOUND, FORBIDDEN; LIMIT beyond 8,192 directories, 16 watches of a sandbox, or
+ *  the sandbox's inotify quota, which its commands share: as root what the host gives one user; of an ordinary user, a quarter of what
+ *  he may have, at most 256 instances and 65,536 watched inodes. */
 STACYVM_API int32_t stacyvm_file_watch(stacyvm_sandbox *sb, const char *path, uint64_t flags, stacyvm_stream **out, stacyvm_error **err);
 
 /* ------------------------------------------------------------------ ports

@@ -159,6 +159,7 @@ std::unique_ptr<Stream> make_stream(Loop& loop, uint32_t id, protocol::Request&&
     case Op::unpack: return make_unpack(loop, id, std::move(request.unpack));
     case Op::dial: return make_dial(loop, id, std::move(request.dial));
     case Op::listening: return make_listening(loop, id, std::move(request.listening));
+    case Op::stats: return make_stats(loop, id);
     case Op::stat: return one_shot(loop, id, request.stat, stat_file);
     case Op::move: return one_shot(loop, id, request.move, move_file);
     case Op::chmod: return one_shot(loop, id, request.chmod, chmod_file);

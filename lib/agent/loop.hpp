@@ -135,5 +135,6 @@ std::unique_ptr<Stream> make_pack(Loop& loop, uint32_t id, protocol::PackRequest
 std::unique_ptr<Stream> make_unpack(Loop& loop, uint32_t id, protocol::UnpackRequest&& request);
 std::unique_ptr<Stream> make_dial(Loop& loop, uint32_t id, protocol::DialRequest&& request);
 std::unique_ptr<Stream> make_listening(Loop& loop, uint32_t id, protocol::ListeningRequest&& request);
+std::unique_ptr<Stream> make_stats(Loop& loop, uint32_t id);
 
 }  // namespace svm::agent

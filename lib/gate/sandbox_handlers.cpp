@@ -7,6 +7,8 @@
 namespace svm::gate {
 namespace {
 
+constexpr int64_t kStatsMs = 2'000;  // how long an agent may take to say what it takes microseconds to find out
+
 // A path of the host, and not the name of an image. A relative one without "./" is only ever looked up for a local caller
 // (images::resolve), so this need not guess at file names.
 bool names_host_path(std::string_view image) { return !image.empty() && (image[0] == '/' || image[0] == '.'); }
@@ -26,6 +28,24 @@ bool passes(const model::ListRequest& filter, const model::SandboxRecord& record
   if (!filter.name.empty() && filter.name != record.name) return false;
   if (!filter.owner_id.empty() && filter.owner_id != record.owner_id) return false;
   return std::all_of(filter.labels.begin(), filter.labels.end(), [&](const std::string& label) { return has_label(record.metadata, label); });
+}
+
+/// What only the agent knows. One that does not answer leaves what the host counts, which is then worth most.
+void ask_disk(providers::Session& session, model::SandboxStats& stats) {
+  try {
+    const Answer answer = exchange(session, {message(protocol::Op::stats, protocol::StatsRequest{}), {}, false, {0, kStatsMs, -1}});
+    protocol::DiskStats disk;
+    if (!protocol::decode(answer.body, disk) || disk.size > INT64_MAX || disk.inodes > INT64_MAX) malformed_answer();
+    stats.disk = static_cast<int64_t>(disk.used);
+    if (disk.inodes != 0) {
+      stats.inodes = static_cast<int64_t>(disk.inodes_used);
+      stats.inodes_limit = static_cast<int64_t>(disk.inodes);
+    } else {
+      stats.missing.push_back("inodes: the file system does not count them");
+    }
+  } catch (const Error& error) {
+    for (const char* what : {"disk_bytes: ", "inodes: "}) stats.missing.push_back(what + error.message());
+  }
 }
 
 }  // namespace
@@ -89,7 +109,11 @@ model::SandboxInfo Handler<ops::SandboxUpdate>::run(Act& act, model::UpdateReque
 }
 
 NoPlan Handler<ops::SandboxStats>::resolve(Act&, model::SandboxIdRequest&) { return {}; }
-model::SandboxStats Handler<ops::SandboxStats>::run(Act& act, model::SandboxIdRequest& request, NoPlan&) { return act.manager.stats(request.id); }
+model::SandboxStats Handler<ops::SandboxStats>::run(Act& act, model::SandboxIdRequest& request, NoPlan&) {
+  model::SandboxStats stats = act.manager.stats(request.id);
+  ask_disk(*act.manager.session(request.id), stats);
+  return stats;
+}
 
 NoPlan Handler<ops::SandboxPrune>::resolve(Act&, model::PruneRequest&) { return {}; }
 model::Pruned Handler<ops::SandboxPrune>::run(Act& act, model::PruneRequest& request, NoPlan&) {

@@ -47,7 +47,8 @@ struct SandboxList { std::vector<SandboxInfo> items; };
 struct SandboxStats {
   std::string id;
   int64_t uptime_ms = 0;
-  int64_t cpu_us = -1, memory = -1, memory_peak = -1, memory_limit = -1, pids = -1, pids_limit = -1, oom_kills = -1, disk_limit = -1;
+  int64_t cpu_us = -1, memory = -1, memory_peak = -1, memory_limit = -1, pids = -1, pids_limit = -1, oom_kills = -1;
+  int64_t disk = -1, disk_limit = -1, inodes = -1, inodes_limit = -1;
   uint32_t open_streams = 0, running_execs = 0;
   std::vector<std::string> missing;  // "cpu_us: no control group"
 };

@@ -266,6 +266,18 @@ void fields(V& v, typename V::template Of<Listeners>& s) {
 }
 
 template <class V>
+void fields(V&, typename V::template Of<StatsRequest>&) {}
+
+template <class V>
+void fields(V& v, typename V::template Of<DiskStats>& s) {
+  v.number(s.size);
+  v.number(s.used);
+  v.number(s.inodes);
+  v.number(s.inodes_used);
+  v.require([&] { return s.used <= s.size && s.inodes_used <= s.inodes; });
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<ExecResult>& s) {
   v.choice(s.reason, ExecReason::cancelled);
   v.range(s.exit_code, 0, kMaxExitCode);
@@ -389,6 +401,7 @@ void encode(std::string& out, const SymlinkRequest& v) { encode_request(out, Op:
 void encode(std::string& out, const LinkRequest& v) { encode_request(out, Op::link, v); }
 void encode(std::string& out, const DialRequest& v) { encode_request(out, Op::dial, v); }
 void encode(std::string& out, const ListeningRequest& v) { encode_request(out, Op::listening, v); }
+void encode(std::string& out, const StatsRequest& v) { encode_request(out, Op::stats, v); }
 void encode(std::string& out, const WatchRequest& v) { encode_request(out, Op::watch, v); }
 void encode(std::string& out, const PackRequest& v) { encode_request(out, Op::pack, v); }
 void encode(std::string& out, const UnpackRequest& v) { encode_request(out, Op::unpack, v); }
@@ -400,6 +413,8 @@ void encode(std::string& out, const AttachRequest& v) { encode_request(out, Op::
 void encode(std::string& out, const ProcessListRequest& v) { encode_request(out, Op::process_list, v); }
 void encode(std::string& out, const ProcessSignalRequest& v) { encode_request(out, Op::process_signal, v); }
 void encode(std::string& out, const ConsoleRequest& v) { encode_request(out, Op::console, v); }
+void encode(std::string& out, const DiskStats& v) { encode_fields(out, v); }
+bool decode(std::string_view in, DiskStats& v) { return decode_fields(in, v); }
 
 bool decode(std::string_view in, Request& v) {
   ByteReader op(in.substr(0, sizeof(uint16_t)));
@@ -422,6 +437,7 @@ bool decode(std::string_view in, Request& v) {
     case Op::link: return decode_fields(in, v.link);
     case Op::dial: return decode_fields(in, v.dial);
     case Op::listening: return decode_fields(in, v.listening);
+    case Op::stats: return decode_fields(in, v.stats);
     case Op::watch: return decode_fields(in, v.watch);
     case Op::pack: return decode_fields(in, v.pack);
     case Op::unpack: return decode_fields(in, v.unpack);

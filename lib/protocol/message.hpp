@@ -117,7 +117,7 @@ bool decode(std::string_view in, StepFailure& v);
 /// Leads every REQUEST payload.
 enum class Op : uint16_t {
   exec = 1, read, write, stat, list, glob, move, chmod, mkdir, remove, symlink, link,
-  attach = 13, process_list = 14, process_signal = 15, console = 16, watch = 17, dial = 18, pack = 19, listening = 20, unpack = 22,
+  attach = 13, process_list = 14, process_signal = 15, console = 16, watch = 17, dial = 18, pack = 19, listening = 20, stats = 21, unpack = 22,
 };
 
 /// As whom a file operation runs. Empty: the sandbox's default user. A name of the sandbox's /etc/passwd or a number; "1000:100" adds a group.
@@ -283,6 +283,18 @@ struct Listeners { std::vector<Listener> items; bool operator==(const Listeners&
 void encode(std::string& out, const Listeners& v);
 bool decode(std::string_view in, Listeners& v);
 
+/// What the sandbox has written. Result has DiskStats, or is Code::unsupported where its file system does not tell.
+struct StatsRequest { bool operator==(const StatsRequest&) const = default; };
+void encode(std::string& out, const StatsRequest& v);
+struct DiskStats {
+  uint64_t size = 0, used = 0;           // bytes
+  uint64_t inodes = 0, inodes_used = 0;  // inodes 0: not counted
+  bool operator==(const DiskStats&) const = default;
+};
+void encode(std::string& out, const DiskStats& v);
+/// Never more used than there is.
+bool decode(std::string_view in, DiskStats& v);
+
 enum class FileType : uint8_t { other = 0, regular = 1, directory = 2, symlink = 3, fifo = 4, socket = 5, character = 6, block = 7 };
 struct FileInfo {
   FileType type{};
@@ -320,6 +332,7 @@ struct Request {
   DialRequest dial;
   PackRequest pack;
   ListeningRequest listening;
+  StatsRequest stats;
   UnpackRequest unpack;
   AttachRequest attach;
   ProcessListRequest process_list;

@@ -165,7 +165,7 @@ TEST_CASE("what a sandbox uses, or why that cannot be read") {
   CHECK(number(during, "running_execs") == 1);
   CHECK(number(during, "open_streams") == 1);
   // What is null has its reason in `missing`, and what is not is as it must be.
-  for (const std::string name : {"cpu_us", "memory_bytes", "memory_peak_bytes", "pids", "oom_kills"})
+  for (const std::string name : {"cpu_us", "memory_bytes", "memory_peak_bytes", "pids", "oom_kills", "disk_bytes", "inodes"})
     CHECK((number(during, name) == -1) == has(during, '"' + name + ": "));
   if (number(during, "cpu_us") != -1) CHECK(number(during, "cpu_us") > number(before, "cpu_us"));
   if (number(during, "pids") != -1) CHECK(number(during, "pids") == 1);
@@ -174,6 +174,18 @@ TEST_CASE("what a sandbox uses, or why that cannot be read") {
   CHECK((number(during, "memory_limit_bytes") == -1) == !enforces(lab.sandbox, "memory"));
   CHECK((number(during, "pids_limit") == -1) == !enforces(lab.sandbox, "pids"));
   if (enforces(lab.sandbox, "memory")) CHECK(number(during, "memory_limit_bytes") == 1024ll << 20);
+  if (enforces(lab.sandbox, "disk_limit")) {
+    constexpr int64_t kWritten = 3 << 20;
+    lab.sandbox.write_file("/workspace/some", std::string(kWritten, 's'));
+    const std::string after = stats();
+    CAPTURE(after);
+    CHECK(number(during, "disk_bytes") >= 0);
+    CHECK(number(after, "disk_bytes") >= number(during, "disk_bytes") + kWritten);
+    CHECK(number(after, "disk_bytes") < number(during, "disk_bytes") + 2 * kWritten);
+    CHECK(number(after, "disk_bytes") <= number(after, "disk_limit_bytes"));
+    CHECK(number(after, "inodes") == number(during, "inodes") + 1);
+    CHECK(number(after, "inodes_limit") > number(after, "inodes"));
+  }
   lab.sandbox.destroy();
   CHECK(code_of([&] { stats(); }) == STACYVM_E_NOT_FOUND);
 }

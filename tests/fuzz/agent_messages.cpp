@@ -30,6 +30,7 @@ std::string encode_request(const Request& v) {
     case Op::process_list: encode(out, v.process_list); break;
     case Op::process_signal: encode(out, v.process_signal); break;
     case Op::console: encode(out, v.console); break;
+    case Op::stats: encode(out, v.stats); break;
   }
   return out;
 }

@@ -55,6 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 101: check_round_trip<TreeSummary>(in); break;
     case 102: check_events(in); break;
     case 6: check_processes(in); break;
+    case 103: check_round_trip<DiskStats>(in); break;
     default: SVM_INVARIANT((enforced_name(data[0]) != nullptr) == (data[0] < kEnforcedBits)); break;
   }
   return 0;

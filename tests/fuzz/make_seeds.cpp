@@ -92,6 +92,7 @@ void agent_messages(const Corpus& corpus) {
   corpus.add_message<ProcessListRequest>("process-list", request);
   corpus.add_message<ProcessSignalRequest>("process-signal", request);
   corpus.add_message<ConsoleRequest>("console", request);
+  corpus.add_message<StatsRequest>("stats", request);
   corpus.add("unknown", request + std::string("\xff\xff", 2));
   corpus.add("no-op", request + "x");
   Hello groups = make<Hello>(1);
@@ -144,6 +145,7 @@ void host_messages(const Corpus& corpus) {
   corpus.add_message<Listeners>("listeners", byte(100));
   corpus.add_message<TreeSummary>("tree-summary", byte(101));
   corpus.add_message<WatchEvent>("watch-event", byte(102));
+  corpus.add_message<DiskStats>("disk-stats", byte(103));
   corpus.add("bit", byte(27));
   corpus.add("no-bit", byte(28));
 }

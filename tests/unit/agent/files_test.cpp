@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -77,6 +78,23 @@ size_t count_entries(const std::string& path) {
 }
 
 }  // namespace
+
+TEST_CASE("the disk's usage is that of the file system at the root") {
+  Sandbox box;
+  const Reply reply = box.client.call(StatsRequest{});
+  struct statvfs disk;
+  REQUIRE(::statvfs(box.dir.path().c_str(), &disk) == 0);
+  if (disk.f_blocks == 0) {
+    CHECK(reply.result.code == Code::unsupported);
+    return;
+  }
+  REQUIRE(reply.result.code == Code::ok);
+  DiskStats stats;
+  REQUIRE(decode(reply.result.body, stats));
+  CHECK(stats.size == disk.f_blocks * disk.f_frsize);
+  CHECK(stats.inodes == disk.f_files);
+  CHECK(stats.used > 0);  // how much of it changes while others write
+}
 
 TEST_CASE("what is written is read, in any part") {
   Sandbox box;

@@ -154,6 +154,13 @@ inline void fill(Random& r, ListeningRequest& v) {
   v = {r.number(0, kMaxPort), "", r.next(), r.text(0, 20)};
   if (r.flag()) v.port = 0, v.path = r.path();
 }
+inline void fill(Random&, StatsRequest&) {}
+inline void fill(Random& r, DiskStats& v) {
+  v.size = r.next() >> 1;
+  v.used = r.between(0, v.size);
+  v.inodes = r.next() >> 1;
+  v.inodes_used = r.between(0, v.inodes);
+}
 inline void fill(Random& r, Listeners& v) {
   v.items.resize(r.between(0, 5));
   for (Listener& listener : v.items) listener = {r.number(1, kMaxPort), r.number(), r.of("0123456789abcdef:.", 1, kMaxAddressBytes)};
@@ -226,7 +233,7 @@ inline void fill(Random& r, Spawn& v) {
   v.hostname = r.of("abcxyz019-.", 0, 64);
   v.memory = r.next();
   v.disk = r.next();
-  v.inodes = r.next();
+  v.inodes = r.next() >> 1;
   v.milli_cpus = r.number();
   v.pids = r.number();
   v.require_memory = r.flag();
@@ -299,6 +306,7 @@ SVM_SUM_MEMBER(Request, AttachRequest, op != Op::attach, attach)
 SVM_SUM_MEMBER(Request, ProcessListRequest, op != Op::process_list, process_list)
 SVM_SUM_MEMBER(Request, ProcessSignalRequest, op != Op::process_signal, process_signal)
 SVM_SUM_MEMBER(Request, ConsoleRequest, op != Op::console, console)
+SVM_SUM_MEMBER(Request, StatsRequest, op != Op::stats, stats)
 SVM_SUM_MEMBER(LaunchMessage, Init, type != LaunchType::init, init)
 SVM_SUM_MEMBER(LaunchMessage, Online, type != LaunchType::online, online)
 SVM_SUM_MEMBER(LaunchMessage, Spawn, type != LaunchType::spawn, spawn)

@@ -291,6 +291,9 @@ TEST_CASE("ports") {
   CHECK_FALSE(accepts<DialRequest>([](auto& v) { v.port = kMaxPort + 1, v.path = ""; }));
   CHECK_FALSE(accepts<DialRequest>([](auto& v) { v.port = 0, v.path = ""; }));
   CHECK_FALSE(accepts<DialRequest>([](auto& v) { v.port = 1, v.path = "/a"; }));
+  CHECK(accepts<DiskStats>([](auto& v) { v = {10, 10, 3, 3}; }));
+  CHECK_FALSE(accepts<DiskStats>([](auto& v) { v = {10, 11, 3, 3}; }));
+  CHECK_FALSE(accepts<DiskStats>([](auto& v) { v = {10, 10, 3, 4}; }));
   CHECK(accepts<ListeningRequest>([](auto& v) { v.port = 0, v.path = ""; }));
   CHECK(accepts<ListeningRequest>([](auto& v) { v.port = kMaxPort, v.path = ""; }));
   CHECK_FALSE(accepts<ListeningRequest>([](auto& v) { v.port = kMaxPort + 1, v.path = ""; }));

@@ -9,7 +9,7 @@ using namespace svm::protocol::test;
 TEST_CASE_TEMPLATE("round trip", T, Hello, Ready, StepFailure, ExecRequest, ReadRequest, WriteRequest, StatRequest, ListRequest,
                    GlobRequest, MoveRequest, ChmodRequest, MkdirRequest, RemoveRequest, SymlinkRequest, LinkRequest, WatchRequest, WatchEvent, PackRequest,
                    UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, AttachRequest, ProcessListRequest,
-                   ProcessSignalRequest, ConsoleRequest, ProcessInfo, ExecResult,
+                   ProcessSignalRequest, ConsoleRequest, ProcessInfo, StatsRequest, DiskStats, ExecResult,
                    FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill, Exited, Claim, Claimed, Adopted, Expire) {
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);
@@ -26,7 +26,7 @@ TEST_CASE_TEMPLATE("every truncation and a trailing byte are refused", T, Hello,
                    WriteRequest, StatRequest, ListRequest, GlobRequest, MoveRequest, ChmodRequest, MkdirRequest, RemoveRequest,
                    SymlinkRequest, LinkRequest, WatchRequest, WatchEvent, PackRequest,
                    UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, AttachRequest, ProcessListRequest,
-                   ProcessSignalRequest, ConsoleRequest, ProcessInfo, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill,
+                   ProcessSignalRequest, ConsoleRequest, ProcessInfo, StatsRequest, DiskStats, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill,
                    Exited, Claim, Claimed, Adopted, Expire) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     CAPTURE(seed);
@@ -42,7 +42,7 @@ TEST_CASE_TEMPLATE("every truncation and a trailing byte are refused", T, Hello,
 
 TEST_CASE_TEMPLATE("a flipped bit is refused or decodes to what encodes the same", T, Hello, Ready, StepFailure, ExecRequest,
                    WriteRequest, WatchRequest, WatchEvent, PackRequest,
-                   UnpackRequest, TreeEntry, DialRequest, ListeningRequest, Listeners, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused) {
+                   UnpackRequest, TreeEntry, DialRequest, ListeningRequest, Listeners, DiskStats, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused) {
   const std::string bytes = encoded(make<T>(7));
   size_t refused = 0;
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {

@@ -64,7 +64,7 @@ class TableLog final : public Log {
 
   void flush() override {
     std::unique_lock lock(mutex_);
-    if (idle()) return;
+    if (idle() || !start_writer()) return;
     const uint64_t wanted = rounds_ + (writing_ ? 2 : 1);
     ++flushers_;
     work_.notify_one();
@@ -81,7 +81,8 @@ class TableLog final : public Log {
   }
 
  private:
-  bool idle() const { return pending_.empty() && execs_.empty() && lost_ == 0 && !writing_; }
+  bool has_work() const { return !pending_.empty() || !execs_.empty() || lost_ > 0; }
+  bool idle() const { return !has_work() && !writing_; }
 
   /// A thread inherits the mask of its maker: no signal of the application may be handled on ours. Needs mutex_.
   bool start_writer() {
@@ -101,8 +102,8 @@ class TableLog final : public Log {
   void run() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      work_.wait(lock, [this] { return stop_ || !pending_.empty() || !execs_.empty(); });
-      if (pending_.empty() && execs_.empty()) return;
+      work_.wait(lock, [this] { return stop_ || has_work(); });
+      if (!has_work()) return;
       work_.wait_for(lock, milliseconds(failed_ ? retry_ms_ : kIntervalMs),
                      [this] { return stop_ || flushers_ > 0 || (!failed_ && pending_.size() >= kMaxPending / 2); });
       write(lock);

@@ -248,6 +248,7 @@ namespace {
 /// Refuses events while told to.
 class Refusing final : public store::Store {
  public:
+  explicit Refusing(bool held_refuses) : held_refuses_(held_refuses) {}
   const std::string& instance_id() const noexcept override { return id_; }
   void insert(model::SandboxRecord&, const Reserve&) override {}
   bool update(const model::SandboxRecord&, model::State) override { return false; }
@@ -262,7 +263,7 @@ class Refusing final : public store::Store {
   std::vector<model::AuditRow> audit(int64_t, uint32_t) const override { return {}; }
   int64_t last_audit_seq() const override { return 0; }
   void append_events(std::vector<model::Event>& events, int64_t oldest_ms) override {
-    if (refuses) throw Error(Code::limit, "disk full");
+    if (refuses_now()) throw Error(Code::limit, "disk full");
     below_->append_events(events, oldest_ms);
   }
   std::vector<model::Event> events(int64_t after, uint32_t limit) const override { return below_->events(after, limit); }
@@ -272,23 +273,37 @@ class Refusing final : public store::Store {
   EventRange event_range() const override { return below_->event_range(); }
 
   std::atomic<bool> refuses = true;
+  // The next attempt after `hold` is set says that it is inside, waits for `go`, and then fails or not.
+  std::atomic<bool> hold = false;
+  std::promise<void> inside, go;
 
  private:
+  bool refuses_now() {
+    if (!hold.exchange(false)) return refuses;
+    inside.set_value();
+    go.get_future().wait();
+    return held_refuses_;
+  }
+
+  const bool held_refuses_;
   const std::string id_ = "x";
   const std::unique_ptr<store::Store> below_ = store::open_sqlite_memory();
 };
 }  // namespace
 
 TEST_CASE("events: while the store refuses they wait, in order; what finds no room is counted and told") {
-  Refusing store;
+  Refusing store(true);
   const auto log = events::Log::create(store, false, {});
   const auto reader = log->follow({}, 0);
   constexpr size_t kTooMany = 7;
   for (size_t i = 0; i < kMaxPending; ++i) log->append("file.read", std::to_string(i), "", "");
   log->flush();  // an attempt was made and failed
+  store.hold = true;
+  store.inside.get_future().wait();
   for (size_t i = 0; i < kTooMany; ++i) log->append("file.written", "", "", "");
   CHECK_FALSE(reader->readable());
   store.refuses = false;
+  store.go.set_value();
   log->flush();
   const Ids ids = drain(*reader);
   CHECK(ids.size() == kMaxPending + 1);
@@ -299,6 +314,23 @@ TEST_CASE("events: while the store refuses they wait, in order; what finds no ro
   CHECK(first.sandbox_id == "1");
   CHECK(last.type == "events.lost");
   CHECK(last.data == "{\"count\":" + std::to_string(kTooMany) + "}");
+}
+
+TEST_CASE("events: what was lost while all others were being stored is told, too") {
+  Refusing store(false);
+  const auto log = events::Log::create(store, false, {});
+  for (size_t i = 0; i < kMaxPending; ++i) log->append("file.read", "", "", "");
+  log->flush();  // refused: all wait together
+  store.hold = true;
+  store.inside.get_future().wait();
+  log->append("file.written", "", "", "");
+  store.refuses = false;
+  store.go.set_value();
+  log->flush();
+  int64_t lost = 0;
+  for (const auto& event : store.events(0, 2 * kMaxPending))
+    if (event.type == "events.lost") ++lost;
+  CHECK(lost == 1);
 }
 
 TEST_CASE("events: a read-only log replays and takes nothing") {

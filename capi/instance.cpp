@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "model/json.hpp"
+#include "op.hpp"
 #include "options.hpp"
 
 namespace svm::capi {
@@ -31,7 +33,8 @@ Fd duplicate_log(int fd) {
   return copy;
 }
 
-std::shared_ptr<Instance> open_instance(const stacyvm_options& o) {
+/// What to open; `log_fd` is what its Log writes to.
+manager::Options manager_options(const stacyvm_options& o, Fd& log_fd) {
   refuse_unknown_flags(o.flags, STACYVM_OPEN_READ_ONLY | STACYVM_OPEN_BEST_EFFORT | STACYVM_OPEN_DETACHED);
   if (o.log_fd_plus1 < 0) throw invalid("log_fd_plus1", "negative");
   if (o.log_level > STACYVM_LOG_DEBUG) throw invalid("log_level", "unknown");
@@ -45,17 +48,40 @@ std::shared_ptr<Instance> open_instance(const stacyvm_options& o) {
   if (options.detached && options.state_directory.empty())
     throw invalid("flags", "DETACHED needs a state_dir: where else would sandboxes be found again");
   if (options.detached && options.read_only) throw invalid("flags", "DETACHED and READ_ONLY exclude each other");
-  Fd log_fd;
   if (o.log_fd_plus1 > 0) {
     log_fd = duplicate_log(o.log_fd_plus1 - 1);
     const uint32_t level = o.log_level == STACYVM_LOG_DEFAULT ? STACYVM_LOG_INFO : o.log_level;
     options.log = Log(log_fd.get(), static_cast<LogLevel>(level - STACYVM_LOG_ERROR));
   }
+  return options;
+}
+
+std::shared_ptr<Instance> open_instance(const manager::Options& options, Fd log_fd) {
   auto instance = std::make_shared<Instance>(manager::Manager::open(options), std::move(log_fd), options.log);
   if (!options.read_only)
     for (const std::string& problem : instance->enter().gate().adopt_commands())
       options.log.write(LogLevel::warn, "commands of a former owner are not watched: " + problem);
   return instance;
+}
+
+std::shared_ptr<Session> open_session(const std::shared_ptr<Instance>& instance, model::Identity identity) {
+  const Lease lease = instance->enter();
+  auto session = std::make_shared<Session>(instance, std::move(identity));
+  instance->adopt(session);
+  return session;
+}
+
+std::string identity_json(const model::Identity& who) {
+  std::string json = "{\"actor\":";
+  model::json_append_string(json, who.actor);
+  json += ",\"tenant_id\":";
+  model::json_append_string(json, who.tenant);
+  json += who.local ? ",\"local\":true,\"scopes\":[" : ",\"local\":false,\"scopes\":[";
+  for (const std::string& scope : who.scopes) {
+    if (json.back() != '[') json += ',';
+    model::json_append_string(json, scope);
+  }
+  return json + "]}";
 }
 
 }  // namespace
@@ -144,7 +170,23 @@ using namespace svm::capi;
 int32_t stacyvm_open(const stacyvm_options* o, stacyvm_instance** out, stacyvm_error** err) {
   return guard(err, [&] {
     require_output(out, "out");
-    *out = make_handle<stacyvm_instance>(open_instance(read_options(o, "options"))).release();
+    Fd log_fd;
+    const manager::Options options = manager_options(read_options(o, "options"), log_fd);
+    auto handle = make_handle<stacyvm_instance>(std::shared_ptr<Instance>());  // first: without memory nothing is opened
+    handle->core = open_instance(options, std::move(log_fd));
+    *out = handle.release();
+    return STACYVM_OK;
+  });
+}
+
+int32_t stacyvm_open_begin(const stacyvm_options* o, stacyvm_op** out, stacyvm_error** err) {
+  return guard(err, [&] {
+    require_output(out, "out");
+    Fd log_fd;
+    const manager::Options options = manager_options(read_options(o, "options"), log_fd);
+    *out = make_op([options, log = std::make_shared<Fd>(std::move(log_fd))] {
+      return Op::Outcome{.json = "{}", .sandbox = {}, .instance = open_instance(options, std::move(*log))};
+    });
     return STACYVM_OK;
   });
 }
@@ -167,12 +209,31 @@ int32_t stacyvm_session_open(stacyvm_instance* vm, const stacyvm_session_options
   return guard(err, [&] {
     const auto& instance = core_of(vm, "vm");
     require_output(out, "out");
-    const stacyvm_session_options options = read_options(o, "options");
-    const Lease lease = instance->enter();
-    auto session = std::make_shared<Session>(instance, local_identity(options));
-    auto handle = make_handle<stacyvm_session>(session);
-    instance->adopt(session);
+    model::Identity identity = local_identity(read_options(o, "options"));
+    auto handle = make_handle<stacyvm_session>(std::shared_ptr<Session>());
+    handle->core = open_session(instance, std::move(identity));
     *out = handle.release();
+    return STACYVM_OK;
+  });
+}
+
+int32_t stacyvm_session_open_begin(stacyvm_instance* vm, const stacyvm_session_options* o, stacyvm_op** out, stacyvm_error** err) {
+  return guard(err, [&] {
+    const auto& instance = core_of(vm, "vm");
+    require_output(out, "out");
+    *out = make_op(instance, [instance, identity = local_identity(read_options(o, "options"))] {
+      return Op::Outcome{.json = "{}", .sandbox = {}, .opened = open_session(instance, identity)};
+    });
+    return STACYVM_OK;
+  });
+}
+
+int32_t stacyvm_session_check(stacyvm_session* s, char** who_json, stacyvm_error** err) {
+  return guard(err, [&] {
+    Session& session = *core_of(s, "s");
+    require_output(who_json, "who_json");
+    const Lease lease = session.enter();
+    *who_json = static_cast<char*>(copy_out(identity_json(session.identity())));
     return STACYVM_OK;
   });
 }

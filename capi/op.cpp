@@ -1,6 +1,9 @@
 #include "op.hpp"
 
+#include <system_error>
+
 #include "options.hpp"
+#include "thread.hpp"
 
 namespace svm::capi {
 
@@ -21,31 +24,59 @@ Error caught() {
 
 }  // namespace
 
-std::shared_ptr<Op> Op::begin(const std::shared_ptr<Session>& session, bool spawns, Work work, Stop stop) {
-  const auto op = std::make_shared<Op>(session, spawns);
+std::shared_ptr<Op> Op::begin(const std::shared_ptr<Session>& session, Gives gives, Work work, Stop stop) {
+  const auto op = std::make_shared<Op>(session, gives);
   Pool& pool = stop ? session->instance().transfers() : session->instance().waiting();
   op->stop_ = std::move(stop);
-  return submit(pool, op, [op, work = std::move(work)] { op->run(work); });
+  const auto task = [session, work = std::move(work)] {
+    const Lease lease = session->enter();
+    return work(lease.gate(), session->identity());
+  };
+  return submit(pool, op, [op, task] { op->run(task); });
 }
 
 std::shared_ptr<Op> Op::begin(const std::shared_ptr<Session>& session, gate::OwnedCall call) {
-  const auto op = std::make_shared<Op>(session, false);
+  const auto op = std::make_shared<Op>(session, Gives::json);
   Pool& pool = gate::Gate::holds_thread(call.operation) ? session->instance().waiting() : session->instance().quick();
   return submit(pool, op, [op, call = std::make_shared<gate::OwnedCall>(std::move(call))] { op->run(std::move(*call)); });
 }
 
+std::shared_ptr<Op> Op::begin(const std::shared_ptr<Instance>& instance, Task task) {
+  const auto op = std::make_shared<Op>(instance, Gives::session);
+  return submit(instance->quick(), op, [op, task = std::move(task)] { op->run(task); });
+}
+
+std::shared_ptr<Op> Op::begin(Task task) {
+  const auto op = std::make_shared<Op>(std::shared_ptr<Instance>(), Gives::instance);
+  try {
+    start_thread("stacyvm-open", [op, task = std::move(task)] { op->run(task); });
+  } catch (const std::system_error& error) {
+    throw errno_error(Code::limit, error.code().value(), "starting a thread");
+  }
+  return op;
+}
+
 std::shared_ptr<Op> Op::submit(Pool& pool, const std::shared_ptr<Op>& op, Pool::Job job) {
-  op->session_->adopt(op);
+  op->parent()->adopt(op);
   try {
     pool.submit(std::move(job));
   } catch (...) {
-    op->session_->forget(*op);
+    op->part();
     throw;
   }
   return op;
 }
 
-void Op::run(const Work& work) noexcept {
+Parent* Op::parent() const noexcept {
+  if (session_) return session_.get();
+  return instance_.get();
+}
+
+void Op::part() noexcept {
+  if (Parent* known = parent()) known->forget(*this);
+}
+
+void Op::run(const Task& task) noexcept {
   {
     const std::lock_guard lock(mutex_);
     if (done_) return;  // cancelled or closed before it began
@@ -53,8 +84,7 @@ void Op::run(const Work& work) noexcept {
   Outcome outcome;
   std::optional<Error> error;
   try {
-    const Lease lease = session_->enter();
-    outcome = work(lease.gate(), session_->identity());
+    outcome = task();
   } catch (...) {
     error = caught();
   }
@@ -112,11 +142,11 @@ void Op::stop_running() noexcept {
 }
 
 void Op::finish(Outcome outcome, std::optional<Error> error) {
-  std::string orphan;
+  std::optional<Outcome> orphan;
   std::shared_ptr<gate::Running> running;  // released without the lock
   {
     const std::lock_guard lock(mutex_);
-    if ((done_ || abandoned_) && outcome.made) orphan = outcome.sandbox;
+    if (done_ || abandoned_) orphan = std::exchange(outcome, {});
     if (!done_) {
       outcome_ = std::move(outcome);
       error_ = std::move(error);
@@ -125,7 +155,17 @@ void Op::finish(Outcome outcome, std::optional<Error> error) {
     }
     running.swap(running_);
   }
-  if (!orphan.empty()) destroy_later(std::move(orphan));
+  if (orphan) drop(std::move(*orphan));
+}
+
+/// What nobody will take.
+void Op::drop(Outcome outcome) noexcept {
+  if (!outcome.sandbox.empty() && outcome.made) destroy_later(std::move(outcome.sandbox));
+  if (outcome.instance) outcome.instance->close();
+  if (outcome.opened) {
+    outcome.opened->end();
+    outcome.opened->instance().forget(*outcome.opened);
+  }
 }
 
 /// Ends an op before its call has: whatever the call brings then has no owner.
@@ -144,14 +184,14 @@ void Op::cancel() noexcept {
 }
 
 void Op::abandon() noexcept {
-  std::string orphan;
+  Outcome orphan;
   {
     const std::lock_guard lock(mutex_);
     abandoned_ = true;
     if (stop_) *stop_ = true;
-    if (done_ && !error_ && !taken_ && outcome_.made) orphan = std::exchange(outcome_.sandbox, {});
+    if (done_ && !error_ && !taken_) orphan = std::exchange(outcome_, {});
   }
-  if (!orphan.empty()) destroy_later(std::move(orphan));
+  drop(std::move(orphan));
 }
 
 void Op::end() noexcept {
@@ -205,7 +245,7 @@ int32_t Op::json(std::string& out) {
 
 int32_t Op::take_sandbox(std::string& id) {
   const std::lock_guard lock(mutex_);
-  if (!spawns_) throw invalid("op", "the call starts no sandbox");
+  if (gives_ != Gives::sandbox) throw invalid("op", "the call starts no sandbox");
   const int32_t code = succeeded();
   if (code == STACYVM_OK) {
     id = outcome_.sandbox;
@@ -214,10 +254,32 @@ int32_t Op::take_sandbox(std::string& id) {
   return code;
 }
 
-stacyvm_op* make_op(const std::shared_ptr<Session>& session, bool spawns, Op::Work work, Op::Stop stop) {
+template <class T>
+int32_t Op::take_once(std::shared_ptr<T>& from, std::shared_ptr<T>& out, const char* what) {
+  const int32_t code = succeeded();
+  if (code != STACYVM_OK) return code;
+  if (taken_) throw Error(Code::conflict, std::string("op: the ") + what + " has been taken");
+  out = std::move(from);
+  taken_ = true;
+  return code;
+}
+
+int32_t Op::take_instance(std::shared_ptr<Instance>& out) {
+  const std::lock_guard lock(mutex_);
+  if (gives_ != Gives::instance) throw invalid("op", "the call opens no instance");
+  return take_once(outcome_.instance, out, "instance");
+}
+
+int32_t Op::take_session(std::shared_ptr<Session>& out) {
+  const std::lock_guard lock(mutex_);
+  if (gives_ != Gives::session) throw invalid("op", "the call opens no session");
+  return take_once(outcome_.opened, out, "session");
+}
+
+stacyvm_op* make_op(const std::shared_ptr<Session>& session, Op::Gives gives, Op::Work work, Op::Stop stop) {
   session->enter();  // a closed session is told here, not on the op
   auto handle = make_handle<stacyvm_op>(std::shared_ptr<Op>());  // before the work begins: nothing may fail after that
-  handle->core = Op::begin(session, spawns, std::move(work), std::move(stop));
+  handle->core = Op::begin(session, gives, std::move(work), std::move(stop));
   return handle.release();
 }
 
@@ -225,6 +287,19 @@ stacyvm_op* make_op(const std::shared_ptr<Session>& session, gate::OwnedCall cal
   session->enter();
   auto handle = make_handle<stacyvm_op>(std::shared_ptr<Op>());
   handle->core = Op::begin(session, std::move(call));
+  return handle.release();
+}
+
+stacyvm_op* make_op(const std::shared_ptr<Instance>& instance, Op::Task task) {
+  instance->enter();
+  auto handle = make_handle<stacyvm_op>(std::shared_ptr<Op>());
+  handle->core = Op::begin(instance, std::move(task));
+  return handle.release();
+}
+
+stacyvm_op* make_op(Op::Task task) {
+  auto handle = make_handle<stacyvm_op>(std::shared_ptr<Op>());
+  handle->core = Op::begin(std::move(task));
   return handle.release();
 }
 
@@ -268,6 +343,28 @@ int32_t stacyvm_op_sandbox(stacyvm_op* op, stacyvm_sandbox** out, stacyvm_error*
   });
 }
 
+int32_t stacyvm_op_instance(stacyvm_op* op, stacyvm_instance** out, stacyvm_error** err) {
+  return guard(err, [&] {
+    Op& core = *core_of(op, "op");
+    require_output(out, "out");
+    auto handle = make_handle<stacyvm_instance>(std::shared_ptr<Instance>());
+    const int32_t code = core.take_instance(handle->core);
+    if (code == STACYVM_OK) *out = handle.release();
+    return code;
+  });
+}
+
+int32_t stacyvm_op_session(stacyvm_op* op, stacyvm_session** out, stacyvm_error** err) {
+  return guard(err, [&] {
+    Op& core = *core_of(op, "op");
+    require_output(out, "out");
+    auto handle = make_handle<stacyvm_session>(std::shared_ptr<Session>());
+    const int32_t code = core.take_session(handle->core);
+    if (code == STACYVM_OK) *out = handle.release();
+    return code;
+  });
+}
+
 void stacyvm_op_cancel(stacyvm_op* op) {
   if (is_handle(op) && !is_inherited(op)) op->core->cancel();
 }
@@ -276,6 +373,6 @@ void stacyvm_op_close(stacyvm_op* op) {
   close_handle(op, [](Op& core) {
     core.leave_queue();
     core.abandon();
-    core.session().forget(core);
+    core.part();
   });
 }

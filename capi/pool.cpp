@@ -1,8 +1,5 @@
 #include "pool.hpp"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
@@ -11,6 +8,7 @@
 #include <thread>
 
 #include "core/error.hpp"
+#include "thread.hpp"
 
 namespace svm::capi {
 
@@ -29,22 +27,6 @@ namespace {
 
 thread_local const void* t_pool = nullptr;  // whose thread this is; trivially destroyed
 
-/// No signal of the application may be delivered to a thread of ours.
-class BlockSignals {
- public:
-  BlockSignals() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &saved_);
-  }
-  ~BlockSignals() { pthread_sigmask(SIG_SETMASK, &saved_, nullptr); }
-  BlockSignals(const BlockSignals&) = delete;
-  BlockSignals& operator=(const BlockSignals&) = delete;
-
- private:
-  sigset_t saved_;
-};
-
 }  // namespace
 
 size_t waiting_threads() noexcept { return std::clamp<size_t>(std::thread::hardware_concurrency(), 2, kMaxWaitingThreads); }
@@ -54,7 +36,6 @@ Pool::~Pool() { stop(); }
 
 template <class State>
 static void work_until_idle(State& s) {
-  pthread_setname_np(pthread_self(), "stacyvm-op");
   t_pool = &s;
   std::unique_lock lock(s.mutex);
   while (true) {
@@ -82,8 +63,7 @@ void Pool::submit(Job job) {
   s.jobs.push_back(std::move(job));
   if (s.waiting < s.jobs.size() && s.threads < s.most) {
     try {
-      const BlockSignals block;
-      std::thread([state = state_] { work_until_idle(*state); }).detach();
+      start_thread("stacyvm-op", [state = state_] { work_until_idle(*state); });
       ++s.threads;
     } catch (const std::system_error& error) {
       // The threads there are will come to it; without any, nobody would.

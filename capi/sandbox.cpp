@@ -34,7 +34,7 @@ int32_t stacyvm_spawn_begin(stacyvm_session* s, const stacyvm_spawn_options* o, 
   return guard(err, [&] {
     const auto& session = core_of(s, "s");
     require_output(out, "out");
-    *out = make_op(session, true, [request = spawn_request(read_options(o, "options"))](gate::Gate& gate, const model::Identity& caller) {
+    *out = make_op(session, Op::Gives::sandbox, [request = spawn_request(read_options(o, "options"))](gate::Gate& gate, const model::Identity& caller) {
       const model::SandboxInfo info = gate.run<ops::SandboxSpawn>(caller, request);
       return Op::Outcome{id_json(info.record.id), info.record.id, !info.existed};
     });
@@ -89,7 +89,7 @@ int32_t stacyvm_sandbox_destroy_begin(stacyvm_sandbox* sb, stacyvm_op** out, sta
   return guard(err, [&] {
     const Sandbox& sandbox = *core_of(sb, "sb");
     require_output(out, "out");
-    *out = make_op(sandbox.session, false, [id = sandbox.id](gate::Gate& gate, const model::Identity& caller) {
+    *out = make_op(sandbox.session, Op::Gives::json, [id = sandbox.id](gate::Gate& gate, const model::Identity& caller) {
       gate.run<ops::SandboxDestroy>(caller, {id});
       return Op::Outcome{"{}", {}};
     });

@@ -9,7 +9,7 @@ int Source::fd(uint32_t bit) noexcept {
 }
 
 void Source::join(const std::shared_ptr<Queue>& queue, uint32_t interest, uint64_t tag) {
-  if (&queue->instance() != &session_->instance()) throw invalid("q", "the queue belongs to another instance");
+  if (instance_ && &queue->instance() != instance_.get()) throw invalid("q", "the queue belongs to another instance");
   const std::lock_guard lock(mutex_);
   if (queue_ && queue_ != queue) {
     if (!queue_->ended()) throw Error(Code::conflict, "already in another queue");

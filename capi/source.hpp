@@ -20,7 +20,9 @@ class Source : public Child {
   void leave_queue() noexcept;
 
  protected:
-  explicit Source(std::shared_ptr<Session> session) noexcept : session_(std::move(session)) {}
+  explicit Source(std::shared_ptr<Session> session) noexcept : session_(std::move(session)), instance_(session_->instance_ptr()) {}
+  /// Of no session yet, or (null) of no instance yet: such a one may be in any instance's queue.
+  explicit Source(std::shared_ptr<Instance> instance) noexcept : instance_(std::move(instance)) {}
   ~Source() override { leave_queue(); }
 
   /// The STACYVM_READY_ bits that are true now. mutex_ is held.
@@ -32,6 +34,7 @@ class Source : public Child {
   void wake() noexcept;
 
   const std::shared_ptr<Session> session_;
+  const std::shared_ptr<Instance> instance_;
   std::mutex mutex_;
   std::condition_variable changed_;
 

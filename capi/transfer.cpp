@@ -141,7 +141,7 @@ stacyvm_op* begin(const Sandbox& sandbox, typename O::Request request, std::shar
   request.id = sandbox.id;
   const Op::Stop stop = transfer->stop;
   return make_op(
-      sandbox.session, false,
+      sandbox.session, Op::Gives::json,
       [request = std::move(request), transfer = std::move(transfer)](gate::Gate& gate, const model::Identity& caller) {
         const std::shared_ptr<channel::Stream> stream = gate.start<O>(caller, request);
         return Move(*stream, *transfer);

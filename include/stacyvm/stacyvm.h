@@ -343,6 +343,10 @@ STACYVM_API void stacyvm_error_free(stacyvm_error *e);
  *  Errors: CONFLICT another instance has the directory, or its data is of a newer release; IO its data is damaged or cannot be read;
  *  FORBIDDEN; UNSUPPORTED a remote location. */
 STACYVM_API int32_t stacyvm_open(const stacyvm_options *o, stacyvm_instance **out, stacyvm_error **err);
+/** The same without waiting: stacyvm_op_instance has the instance. Wrong options and UNSUPPORTED are answered here, the rest arrives on the op,
+ *  which may be in a queue of any instance. The strings are copied and the log descriptor is duplicated here. Takes a thread while it lasts. Cancelled or
+ *  closed meanwhile, the opening goes on to its end, and what it opened is then closed: until then the state directory is taken. */
+STACYVM_API int32_t stacyvm_open_begin(const stacyvm_options *o, stacyvm_op **out, stacyvm_error **err);
 /** Refuses new work (STACYVM_E_CLOSED) and destroys every sandbox. Blocks up to timeout_ms. Calling it again continues the wait. The
  *  handle must still be closed. Errors: TIMEOUT some are not gone yet. */
 STACYVM_API int32_t stacyvm_shutdown(stacyvm_instance *vm, int64_t timeout_ms, stacyvm_error **err);
@@ -352,8 +356,14 @@ STACYVM_API void stacyvm_close(stacyvm_instance *vm);
 
 /* --------------------------------------------------------------- sessions */
 
-/** Opens a session of the local, fully trusted application. Does not block. */
+/** Opens a session of the local, fully trusted application. Such a session is open at once; one with credentials, which a later release
+ *  has, may wait for whoever checks them. */
 STACYVM_API int32_t stacyvm_session_open(stacyvm_instance *vm, const stacyvm_session_options *o, stacyvm_session **out, stacyvm_error **err);
+/** The same without ever waiting: stacyvm_op_session has the session. */
+STACYVM_API int32_t stacyvm_session_open_begin(stacyvm_instance *vm, const stacyvm_session_options *o, stacyvm_op **out, stacyvm_error **err);
+/** Whether the session would still be let in, and as whom. *who_json: {"actor", "tenant_id", "local", "scopes": [...]}; "actor" is "local" for the
+ *  application's own sessions, which are let in for as long as they are open. Does not wait. Errors: UNAUTHORIZED its credential is valid no more. */
+STACYVM_API int32_t stacyvm_session_check(stacyvm_session *s, char **who_json, stacyvm_error **err);
 /** Closes the session; its sandboxes live on, their handles and its streams and ops answer STACYVM_E_CLOSED. */
 STACYVM_API void stacyvm_session_close(stacyvm_session *s);
 
@@ -387,12 +397,17 @@ STACYVM_API int32_t stacyvm_op_json(stacyvm_op *op, char **json_out, stacyvm_err
 /** A handle for the sandbox that stacyvm_spawn_begin started; from then on the sandbox is the caller's. Does not wait (STACYVM_E_AGAIN); a
  *  failed call's error otherwise. Errors: INVALID the op spawns nothing. */
 STACYVM_API int32_t stacyvm_op_sandbox(stacyvm_op *op, stacyvm_sandbox **out, stacyvm_error **err);
+/** The instance that stacyvm_open_begin opened, once: from then on it is the caller's, to be closed with stacyvm_close. Does not wait
+ *  (STACYVM_E_AGAIN); a failed call's error otherwise. Errors: INVALID the op opens no instance; CONFLICT it has been taken. */
+STACYVM_API int32_t stacyvm_op_instance(stacyvm_op *op, stacyvm_instance **out, stacyvm_error **err);
+/** The same for the session of stacyvm_session_open_begin. */
+STACYVM_API int32_t stacyvm_op_session(stacyvm_op *op, stacyvm_session **out, stacyvm_error **err);
 /** Ends the waiting: an op that has not ended answers STACYVM_E_CANCELLED at once. A call that had not started never does. Of one that was
  *  running the sandbox is asked to stop: a command is killed, a file not yet complete does not appear. Other calls may still have their
- *  effect, except for a spawn: the sandbox that it made is destroyed. Any thread. NULL: does nothing. */
+ *  effect, except for a spawn, whose sandbox is destroyed, and an open, whose instance or session is closed. Any thread. NULL: does nothing. */
 STACYVM_API void stacyvm_op_cancel(stacyvm_op *op);
 /** Closes the op; the call goes on to its end. A spawned sandbox that nobody took with stacyvm_op_sandbox is destroyed, but not
- *  one that an earlier call had made (name, idempotency_key). */
+ *  one that an earlier call had made (name, idempotency_key). An instance or session that nobody took is closed, as by stacyvm_close. */
 STACYVM_API void stacyvm_op_close(stacyvm_op *op);
 
 /* -------------------------------------------------------------- sandboxes

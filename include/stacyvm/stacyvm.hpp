@@ -240,6 +240,8 @@ class Stream {
 };
 
 class Op;
+class Instance;
+class Session;
 
 /// A name for a sandbox. Any thread.
 class Sandbox {
@@ -352,6 +354,9 @@ class Op {
     detail::call([&](stacyvm_error** e) { return stacyvm_op_sandbox(get(), &out, e); });
     return Sandbox(out);
   }
+  /// Waits, then the instance or session that was opened, once.
+  inline Instance instance();
+  inline Session session();
   void cancel() noexcept { stacyvm_op_cancel(get()); }
   int fd() noexcept { return stacyvm_op_fd(get()); }
 
@@ -442,6 +447,11 @@ class Session {
   explicit Session(stacyvm_session* owned) noexcept : handle_(owned) {}
   stacyvm_session* get() const noexcept { return handle_.get(); }
 
+  /// Who this is, as JSON; throws where it would not be let in any more.
+  std::string check() {
+    return detail::text([&](char** out, stacyvm_error** e) { return stacyvm_session_check(get(), out, e); });
+  }
+
   Sandbox spawn(const Spawn& spawn = {}) {
     const detail::SpawnOptions options(spawn);
     stacyvm_sandbox* out = nullptr;
@@ -530,24 +540,33 @@ struct Options {
 class Instance {
  public:
   explicit Instance(const Options& options = {}) {
-    auto o = detail::made<stacyvm_options>();
-    o.state_dir = options.state_dir.c_str();
-    o.flags = options.flags;
-    o.log_fd_plus1 = options.log_fd + 1;
-    o.log_level = options.log_level;
+    const stacyvm_options o = convert(options);
     stacyvm_instance* out = nullptr;
     detail::call([&](stacyvm_error** e) { return stacyvm_open(&o, &out, e); });
     handle_.reset(out);
   }
+  explicit Instance(stacyvm_instance* owned) noexcept : handle_(owned) {}
+  /// Opens without waiting: Op::instance.
+  static Op open_begin(const Options& options = {}) {
+    const stacyvm_options o = convert(options);
+    stacyvm_op* out = nullptr;
+    detail::call([&](stacyvm_error** e) { return stacyvm_open_begin(&o, &out, e); });
+    return Op(out);
+  }
   stacyvm_instance* get() const noexcept { return handle_.get(); }
 
   Session session(const std::string& source = {}, const std::string& request_id = {}) {
-    auto o = detail::made<stacyvm_session_options>();
-    o.source = source.c_str();
-    o.request_id = request_id.c_str();
+    const stacyvm_session_options o = convert(source, request_id);
     stacyvm_session* out = nullptr;
     detail::call([&](stacyvm_error** e) { return stacyvm_session_open(get(), &o, &out, e); });
     return Session(out);
+  }
+  /// Opens without waiting: Op::session.
+  Op session_begin(const std::string& source = {}, const std::string& request_id = {}) {
+    const stacyvm_session_options o = convert(source, request_id);
+    stacyvm_op* out = nullptr;
+    detail::call([&](stacyvm_error** e) { return stacyvm_session_open_begin(get(), &o, &out, e); });
+    return Op(out);
   }
   Queue queue() {
     stacyvm_queue* out = nullptr;
@@ -559,8 +578,37 @@ class Instance {
   }
 
  private:
+  // Borrowed from the arguments.
+  static stacyvm_options convert(const Options& options) {
+    auto o = detail::made<stacyvm_options>();
+    o.state_dir = options.state_dir.c_str();
+    o.flags = options.flags;
+    o.log_fd_plus1 = options.log_fd + 1;
+    o.log_level = options.log_level;
+    return o;
+  }
+  static stacyvm_session_options convert(const std::string& source, const std::string& request_id) {
+    auto o = detail::made<stacyvm_session_options>();
+    o.source = source.c_str();
+    o.request_id = request_id.c_str();
+    return o;
+  }
   detail::Owned<stacyvm_instance, stacyvm_close> handle_;
 };
+
+inline Instance Op::instance() {
+  wait();
+  stacyvm_instance* out = nullptr;
+  detail::call([&](stacyvm_error** e) { return stacyvm_op_instance(get(), &out, e); });
+  return Instance(out);
+}
+
+inline Session Op::session() {
+  wait();
+  stacyvm_session* out = nullptr;
+  detail::call([&](stacyvm_error** e) { return stacyvm_op_session(get(), &out, e); });
+  return Session(out);
+}
 
 inline std::string version() { return stacyvm_version_string(); }
 inline std::string host_report() { return detail::text(stacyvm_host_report); }

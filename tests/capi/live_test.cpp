@@ -438,6 +438,40 @@ TEST_CASE("a state directory has one owner at a time, and is free after close") 
   CHECK(system(remove.c_str()) == 0);
 }
 
+TEST_CASE("opened in the background: one owner at a time, told by the op; the directory is free when an untaken instance is closed") {
+  NEEDS_SANDBOXES;
+  char directory[] = "/tmp/stacyvm-capi-XXXXXX";
+  REQUIRE(mkdtemp(directory));
+  std::string state = std::string(directory) + "/state";
+  stacyvm_options o;
+  STACYVM_INIT(&o);
+  o.state_dir = state.c_str();
+  stacyvm_op *first = nullptr, *second = nullptr;
+  MUST(stacyvm_open_begin(&o, &first, err));
+  std::fill(state.begin(), state.end(), '?');  // the string was copied
+  MUST(stacyvm_op_wait(first, -1, err));
+  state = std::string(directory) + "/state";
+  o.state_dir = state.c_str();
+  MUST(stacyvm_open_begin(&o, &second, err));
+  CHECK(stacyvm_op_wait(second, -1, nullptr) == STACYVM_E_CONFLICT);
+  stacyvm_op_close(second);
+  stacyvm_op_close(first);  // nobody took it
+  MUST(stacyvm_open_begin(&o, &first, err));
+  stacyvm_instance* vm = nullptr;
+  MUST(stacyvm_op_wait(first, -1, err));
+  MUST(stacyvm_op_instance(first, &vm, err));
+  stacyvm_op_close(first);
+  stacyvm_session* s = nullptr;
+  stacyvm_sandbox* sb = nullptr;
+  MUST(stacyvm_session_open(vm, nullptr, &s, err));
+  MUST(stacyvm_spawn(s, nullptr, &sb, err));
+  stacyvm_sandbox_close(sb);
+  stacyvm_session_close(s);
+  stacyvm_close(vm);
+  const std::string remove = "rm -rf " + std::string(directory);
+  CHECK(system(remove.c_str()) == 0);
+}
+
 TEST_CASE("diagnostics go to a copy of the descriptor, which the application may close") {
   NEEDS_SANDBOXES;
   int log[2];

@@ -36,6 +36,7 @@ char* g_text = nullptr;
 void* g_data = nullptr;
 uint64_t g_size = 0;
 uint32_t g_count = 0;
+stacyvm_instance* g_instance = nullptr;
 stacyvm_session* g_session = nullptr;
 stacyvm_sandbox* g_sandbox = nullptr;
 stacyvm_stream* g_stream = nullptr;
@@ -47,6 +48,9 @@ char g_buffer[8];
 const std::map<std::string, Call> kWithHandle = {
     {"stacyvm_shutdown", [](void* h, stacyvm_error** e) { return stacyvm_shutdown(other_type<stacyvm_instance>(h), 0, e); }},
     {"stacyvm_session_open", [](void* h, stacyvm_error** e) { return stacyvm_session_open(other_type<stacyvm_instance>(h), nullptr, &g_session, e); }},
+    {"stacyvm_session_open_begin",
+     [](void* h, stacyvm_error** e) { return stacyvm_session_open_begin(other_type<stacyvm_instance>(h), nullptr, &g_op, e); }},
+    {"stacyvm_session_check", [](void* h, stacyvm_error** e) { return stacyvm_session_check(other_type<stacyvm_session>(h), &g_text, e); }},
     {"stacyvm_call",
      [](void* h, stacyvm_error** e) { return stacyvm_call(other_type<stacyvm_session>(h), "sandbox.list", nullptr, 0, nullptr, 0, &g_text, e); }},
     {"stacyvm_call_begin",
@@ -56,6 +60,8 @@ const std::map<std::string, Call> kWithHandle = {
     {"stacyvm_op_wait", [](void* h, stacyvm_error** e) { return stacyvm_op_wait(other_type<stacyvm_op>(h), -1, e); }},
     {"stacyvm_op_json", [](void* h, stacyvm_error** e) { return stacyvm_op_json(other_type<stacyvm_op>(h), &g_text, e); }},
     {"stacyvm_op_sandbox", [](void* h, stacyvm_error** e) { return stacyvm_op_sandbox(other_type<stacyvm_op>(h), &g_sandbox, e); }},
+    {"stacyvm_op_instance", [](void* h, stacyvm_error** e) { return stacyvm_op_instance(other_type<stacyvm_op>(h), &g_instance, e); }},
+    {"stacyvm_op_session", [](void* h, stacyvm_error** e) { return stacyvm_op_session(other_type<stacyvm_op>(h), &g_session, e); }},
     {"stacyvm_spawn", [](void* h, stacyvm_error** e) { return stacyvm_spawn(other_type<stacyvm_session>(h), nullptr, &g_sandbox, e); }},
     {"stacyvm_spawn_begin", [](void* h, stacyvm_error** e) { return stacyvm_spawn_begin(other_type<stacyvm_session>(h), nullptr, &g_op, e); }},
     {"stacyvm_sandbox_get", [](void* h, stacyvm_error** e) { return stacyvm_sandbox_get(other_type<stacyvm_session>(h), "x", &g_sandbox, e); }},
@@ -108,6 +114,7 @@ const std::set<std::string> kHarmless = {
     "stacyvm_version",        "stacyvm_version_string", "stacyvm_has_feature",   "stacyvm_struct_init",     "stacyvm_free",
     "stacyvm_host_report",    "stacyvm_error_code",     "stacyvm_error_name",    "stacyvm_error_message",   "stacyvm_error_details",
     "stacyvm_error_free",     "stacyvm_open",           "stacyvm_close",         "stacyvm_session_close",   "stacyvm_operations",
+    "stacyvm_open_begin",
     "stacyvm_op_fd",          "stacyvm_op_cancel",      "stacyvm_op_close",      "stacyvm_sandbox_id",      "stacyvm_sandbox_close",
     "stacyvm_stream_fd",      "stacyvm_stream_kind",    "stacyvm_stream_cancel", "stacyvm_stream_close",    "stacyvm_queue_fd",
     "stacyvm_queue_close",    "stacyvm_exec_result_clear", "stacyvm_host_report_text", "stacyvm_exec_id",
@@ -152,14 +159,15 @@ TEST_CASE("NULL and a handle of another type are INVALID everywhere, with and wi
     CHECK(call(nullptr, &e) == STACYVM_E_INVALID);
     CHECK(std::string(stacyvm_error_message(e)).ends_with(": NULL"));
     stacyvm_error_free(e);
-    const bool takes_session = name.starts_with("stacyvm_call") || name.starts_with("stacyvm_spawn") || name == "stacyvm_sandbox_get" || name == "stacyvm_events";
+    const bool takes_session = name.starts_with("stacyvm_call") || name.starts_with("stacyvm_spawn") || name == "stacyvm_sandbox_get" ||
+                               name == "stacyvm_events" || name == "stacyvm_session_check";
     void* wrong = takes_session ? static_cast<void*>(b.vm) : static_cast<void*>(b.session);
     e = nullptr;
     CHECK(call(wrong, &e) == STACYVM_E_INVALID);
     CHECK(std::string(stacyvm_error_message(e)).ends_with(": not a handle of this type"));
     stacyvm_error_free(e);
   }
-  CHECK((!g_text && !g_data && !g_size && !g_count && !g_session && !g_sandbox && !g_stream && !g_op && !g_queue));
+  CHECK((!g_text && !g_data && !g_size && !g_count && !g_instance && !g_session && !g_sandbox && !g_stream && !g_op && !g_queue));
 }
 
 TEST_CASE("what cannot fail answers something harmless") {
@@ -222,8 +230,15 @@ TEST_CASE("missing outputs and arguments out of range are named") {
   INVALID("text_out", stacyvm_host_report_text(nullptr, &e));
   INVALID("json_out", stacyvm_operations(nullptr, &e));
   INVALID("out", stacyvm_open(nullptr, nullptr, &e));
+  INVALID("out", stacyvm_open_begin(nullptr, nullptr, &e));
   INVALID("timeout_ms", stacyvm_shutdown(b.vm, -2, &e));
   INVALID("out", stacyvm_session_open(b.vm, nullptr, nullptr, &e));
+  INVALID("out", stacyvm_session_open_begin(b.vm, nullptr, nullptr, &e));
+  INVALID("who_json", stacyvm_session_check(b.session, nullptr, &e));
+  INVALID("out", stacyvm_op_instance(op, nullptr, &e));
+  INVALID("op", stacyvm_op_instance(op, &g_instance, &e));
+  INVALID("out", stacyvm_op_session(op, nullptr, &e));
+  INVALID("op", stacyvm_op_session(op, &g_session, &e));
   INVALID("json_out", stacyvm_call(b.session, "x", nullptr, 0, nullptr, 0, nullptr, &e));
   INVALID("op", stacyvm_call(b.session, nullptr, nullptr, 0, nullptr, 0, &g_text, &e));
   INVALID("op", stacyvm_call(b.session, "", nullptr, 0, nullptr, 0, &g_text, &e));
@@ -316,13 +331,16 @@ TEST_CASE("missing outputs and arguments out of range are named") {
 
 TEST_CASE("opening: what cannot be honoured is refused, and a scheme is not taken for a directory") {
   stacyvm_instance* vm = nullptr;
+  stacyvm_op* op = nullptr;
   stacyvm_options o;
   STACYVM_INIT(&o);
   o.flags = 4;
   INVALID("flags", stacyvm_open(&o, &vm, &e));
+  INVALID("flags", stacyvm_open_begin(&o, &op, &e));
   o.flags = 0;
   o.log_level = STACYVM_LOG_DEBUG + 1;
   INVALID("log_level", stacyvm_open(&o, &vm, &e));
+  INVALID("log_level", stacyvm_open_begin(&o, &op, &e));
   o.log_level = 0;
   o.log_fd_plus1 = -1;
   INVALID("log_fd_plus1", stacyvm_open(&o, &vm, &e));
@@ -332,6 +350,7 @@ TEST_CASE("opening: what cannot be honoured is refused, and a scheme is not take
   for (const char* location : {"https://h", "http://h/x", "unix:///run/x", "a+b-c.1://"}) {
     o.state_dir = location;
     CHECK(stacyvm_open(&o, &vm, nullptr) == STACYVM_E_UNSUPPORTED);
+    CHECK(stacyvm_open_begin(&o, &op, nullptr) == STACYVM_E_UNSUPPORTED);
   }
-  CHECK(vm == nullptr);
+  CHECK((!vm && !op));
 }

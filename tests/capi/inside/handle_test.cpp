@@ -18,7 +18,7 @@ TEST_CASE("handles may be closed in any order, each once, and nothing is left") 
     stacyvm_session* s = nullptr;
     stacyvm_sandbox* sb = nullptr;
     stacyvm_stream* streams[2] = {};
-    stacyvm_op* op = nullptr;
+    stacyvm_op *op = nullptr, *login = nullptr;
     stacyvm_queue* q = nullptr;
     MUST(stacyvm_session_open(vm, nullptr, &s, err));
     MUST(stacyvm_spawn(s, nullptr, &sb, err));
@@ -27,7 +27,9 @@ TEST_CASE("handles may be closed in any order, each once, and nothing is left") 
     o.shell = "x";
     for (auto& st : streams) MUST(stacyvm_exec_start(sb, &o, &st, err));
     MUST(stacyvm_spawn_begin(s, nullptr, &op, err));
+    MUST(stacyvm_session_open_begin(vm, nullptr, &login, err));
     MUST(stacyvm_queue_new(vm, &q, err));
+    MUST(stacyvm_queue_add_op(q, login, 3, err));
     MUST(stacyvm_queue_add_stream(q, streams[0], STACYVM_READY_READ, 1, err));
     MUST(stacyvm_queue_add_op(q, op, 2, err));
     if (round % 2) stacyvm_queue_fd(q);
@@ -40,6 +42,7 @@ TEST_CASE("handles may be closed in any order, each once, and nothing is left") 
         [&] { stacyvm_stream_close(streams[0]); },
         [&] { stacyvm_stream_close(streams[1]); },
         [&] { stacyvm_op_close(op); },
+        [&] { stacyvm_op_close(login); },
         [&] { stacyvm_queue_close(q); },
     };
     std::shuffle(closes.begin(), closes.end(), random);
@@ -62,9 +65,11 @@ TEST_CASE("handles may be closed in any order, each once, and nothing is left") 
 TEST_CASE("every child of a closed instance answers CLOSED and leaves its outputs alone") {
   auto b = std::make_unique<Bench>();
   stacyvm_stream* st = b->exec(STACYVM_EXEC_STDIN);
-  stacyvm_op* op = nullptr;
+  stacyvm_op *op = nullptr, *login = nullptr;
   MUST(stacyvm_spawn_begin(b->session, nullptr, &op, err));
   MUST(stacyvm_op_wait(op, -1, err));
+  MUST(stacyvm_session_open_begin(b->vm, nullptr, &login, err));
+  stacyvm_session* s2 = nullptr;
   stacyvm_queue* q = nullptr;
   MUST(stacyvm_queue_new(b->vm, &q, err));
   stacyvm_close(b->vm);
@@ -117,14 +122,18 @@ TEST_CASE("every child of a closed instance answers CLOSED and leaves its output
       stacyvm_op_wait(op, -1, nullptr),
       stacyvm_op_json(op, &json, nullptr),
       stacyvm_op_sandbox(op, &sb, nullptr),
+      stacyvm_op_wait(login, -1, nullptr),
+      stacyvm_op_session(login, &s2, nullptr),
+      stacyvm_session_check(b->session, &json, nullptr),
       stacyvm_queue_wait(q, -1, &ready, 1, &count, nullptr),
       stacyvm_queue_add_stream(q, st, STACYVM_READY_READ, 0, nullptr),
       stacyvm_queue_add_op(q, op, 0, nullptr),
   };
   for (size_t i = 0; i < std::size(codes); ++i) CHECK_MESSAGE(codes[i] == STACYVM_E_CLOSED, i);
-  CHECK((!json && !sb && !op2 && !st2 && !data && n == 0 && count == 0));
+  CHECK((!json && !sb && !s2 && !op2 && !st2 && !data && n == 0 && count == 0));
   stacyvm_stream_close(st);
   stacyvm_op_close(op);
+  stacyvm_op_close(login);
   stacyvm_queue_close(q);
 }
 
@@ -167,6 +176,7 @@ TEST_CASE("after fork every handle answers FORKED, closing is safe, and the pare
       good = good && e && strcmp(stacyvm_error_name(e), "FORKED") == 0;
       stacyvm_error_free(e);
       good = good && stacyvm_session_open(b.vm, nullptr, &s2, nullptr) == STACYVM_E_FORKED;
+      good = good && stacyvm_session_check(b.session, &json, nullptr) == STACYVM_E_FORKED;
       good = good && stacyvm_shutdown(b.vm, 0, nullptr) == STACYVM_E_FORKED;
       good = good && stacyvm_call(b.session, "sandbox.list", nullptr, 0, nullptr, 0, &json, nullptr) == STACYVM_E_FORKED;
       good = good && stacyvm_stream_next(st, -1, &c, nullptr) == STACYVM_E_FORKED;

@@ -153,6 +153,8 @@ std::unique_ptr<Stream> make_stream(Loop& loop, uint32_t id, protocol::Request&&
     case Op::write: return make_write(loop, id, std::move(request.write));
     case Op::list: return make_list(loop, id, std::move(request.list));
     case Op::glob: return make_glob(loop, id, std::move(request.glob));
+    case Op::search: return make_search(loop, id, std::move(request.search));
+    case Op::replace: return make_replace(loop, id, std::move(request.replace));
     case Op::remove: return make_remove(loop, id, std::move(request.remove));
     case Op::watch: return make_watch(loop, id, std::move(request.watch));
     case Op::pack: return make_pack(loop, id, std::move(request.pack));

@@ -1,4 +1,5 @@
-// Listing one directory.
+// Listing a directory, and as many levels below it as were asked for.
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -30,15 +31,30 @@ class List final : public EntryStream {
     if (error == 0) error = root.content(path, O_RDONLY, directory, info);
     if (error == 0 && !S_ISDIR(info.st_mode)) error = -ENOTDIR;
     if (error) return finish(path_failure(error, "list", request_.path));
-    reader_.emplace(std::move(directory));
+    top_ = std::move(directory);
+    pending_.push_back({{}, 1});
     want_turn();
   }
 
  private:
+  struct Directory {
+    std::string path;  // from top_ on; the top itself: empty
+    uint32_t level;
+  };
+
   bool collect() override {
+    if (!reader_) {
+      if (pending_.empty()) return true;
+      current_ = std::move(pending_.back());
+      pending_.pop_back();
+      Fd directory;
+      // One below that is gone, closed to the user or another file system's has no entries here.
+      if (open(current_.path, directory) != 0) return false;
+      reader_.emplace(std::move(directory));
+    }
     std::vector<DirectoryReader::Name> found;
     const int more = reader_->read(found);
-    if (more < 0) {
+    if (more < 0 && current_.level == 1) {
       finish(failure(-more, "list", request_.path));
       return false;
     }
@@ -47,13 +63,35 @@ class List final : public EntryStream {
       finish_too_many("list", request_.path, limit);
       return false;
     }
-    for (auto& entry : found) names_.push_back(std::move(entry.name));
-    return more == 0;
+    for (auto& entry : found) add(std::move(entry));
+    if (more <= 0) reader_.reset();
+    return false;
+  }
+
+  int open(const std::string& path, Fd& out) const {
+    if (!path.empty()) return open_child(top_.get(), path, out);
+    out.reset(::openat(top_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return out ? 0 : -errno;
+  }
+
+  void add(DirectoryReader::Name&& entry) {
+    std::string path = current_.path.empty() ? std::move(entry.name) : current_.path + '/' + entry.name;
+    if (path.size() > protocol::kMaxPathBytes) return;  // no request could name it
+    // What the file system does not tell the kind of, open_child does.
+    if (current_.level < request_.depth && (entry.type == DT_DIR || entry.type == DT_UNKNOWN)) pending_.push_back({path, current_.level + 1});
+    names_.push_back(std::move(path));
   }
 
   bool describe(const std::string& name, protocol::FileInfo& out) override {
+    // Names come in order, so that most are in the directory of the one before.
+    const size_t slash = name.rfind('/');
+    const std::string parent = slash == name.npos ? std::string() : name.substr(0, slash);
+    if (!parent_ || parent != parent_path_) {
+      parent_path_ = parent;
+      if (open(parent, parent_) != 0) return parent_.reset(), false;
+    }
     struct stat info;
-    if (::fstatat(reader_->fd(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return false;
+    if (::fstatat(parent_.get(), name.c_str() + (slash == name.npos ? 0 : slash + 1), &info, AT_SYMLINK_NOFOLLOW) < 0) return false;
     out = file_info(info);
     return true;
   }
@@ -62,6 +100,10 @@ class List final : public EntryStream {
 
   protocol::ListRequest request_;
   Identity who_;
+  Fd top_, parent_;
+  std::string parent_path_;
+  std::vector<Directory> pending_;
+  Directory current_{};
   std::optional<DirectoryReader> reader_;
 };
 

@@ -100,7 +100,7 @@ std::shared_ptr<channel::Stream> Handler<ops::FileUpload>::run(Act& act, model::
 Question Handler<ops::FileList>::resolve(Act&, model::FileListRequest& request) {
   if (request.path.empty()) request.path = "/";
   if (request.limit == 0) request.limit = model::kDefaultEntries;
-  return question(protocol::Op::list, protocol::ListRequest{request.path, request.limit, request.user});
+  return question(protocol::Op::list, protocol::ListRequest{request.path, request.limit, request.depth, request.user});
 }
 model::FileList Handler<ops::FileList>::answer(Act&, model::FileListRequest& request, Answer&& answer) {
   std::string directory = request.path;
@@ -127,6 +127,29 @@ model::PathList Handler<ops::FileGlob>::answer(Act&, model::FileGlobRequest& req
   model::PathList list;
   for (protocol::Entry& entry : entries_of(answer, request.limit)) list.paths.push_back(std::move(entry.name));
   return list;
+}
+
+Question Handler<ops::FileSearch>::resolve(Act&, model::FileSearchRequest& request) {
+  if (request.limit == 0) request.limit = model::kDefaultEntries;
+  return question(protocol::Op::search, protocol::SearchRequest{request.path, request.text, request.limit, request.user});
+}
+model::FileMatches Handler<ops::FileSearch>::answer(Act&, model::FileSearchRequest& request, Answer&& answer) {
+  std::vector<protocol::SearchMatch> found;
+  protocol::SearchSummary summary;
+  if (!protocol::decode_matches(answer.entries, found) || found.size() > request.limit || !protocol::decode(answer.body, summary)) malformed_answer();
+  model::FileMatches matches{{}, summary.files, summary.skipped, summary.more};
+  for (protocol::SearchMatch& match : found) matches.matches.push_back({std::move(match.path), match.line, std::move(match.text)});
+  return matches;
+}
+
+Question Handler<ops::FileReplace>::resolve(Act&, model::FileReplaceRequest& request) {
+  return question(protocol::Op::replace, protocol::ReplaceRequest{request.path, request.text, request.replacement, request.user});
+}
+model::FileReplaced Handler<ops::FileReplace>::answer(Act& act, model::FileReplaceRequest& request, Answer&& answer) {
+  protocol::Replaced replaced;
+  if (!protocol::decode(answer.body, replaced)) malformed_answer();
+  if (replaced.count > 0) Witness(act.manager.events(), act.object).tell("file.written", events::Data().text("path", request.path));
+  return {replaced.count};
 }
 
 Question Handler<ops::FileMove>::resolve(Act&, model::FileMoveRequest& request) {

@@ -108,7 +108,7 @@ class Launcher {
     const long n = receive_message(socket_.get(), in_, sizeof in_, fds, &count);
     if (n <= 0 || !protocol::decode({in_, static_cast<size_t>(n)}, message) || message.type != protocol::LaunchType::init) return false;
     const protocol::Init& init = message.init;
-    const size_t others = (init.holds ? 1 : 0) + (init.key.empty() ? 0 : 1);
+    const size_t others = (init.holds ? 1u : 0u) + (init.key.empty() ? 0u : 1u);
     if (count == others) {
       for (size_t i = others; i > 0; --i) fds[i] = std::move(fds[i - 1]);
       // Still our parent: so the number has not become another process's.

@@ -318,6 +318,7 @@ constexpr Field kFileListFields[] = {
     id_field<&FileListRequest::id>(),
     field<K::bytes, &FileListRequest::path>("path", "Absolute path of a directory; empty: /.").size(0, kMaxPathBytes).as(Format::absolute),
     entries_field<&FileListRequest::limit>(),
+    field<K::integer, &FileListRequest::depth>("depth", "Levels: 1 the directory itself. Links and other file systems are not entered.").range(1, kMaxListDepth),
     user_field<&FileListRequest::user>(),
 };
 
@@ -333,6 +334,26 @@ constexpr Field kFileGlobFields[] = {
     path_field<&FileGlobRequest::pattern>("pattern", "Absolute pattern: *, ?, [set], and ** for any number of directories."),
     entries_field<&FileGlobRequest::limit>(),
     user_field<&FileGlobRequest::user>(),
+};
+
+constexpr Field kFileSearchFields[] = {
+    id_field<&FileSearchRequest::id>(),
+    path_field<&FileSearchRequest::path>("path", "Absolute path of a file, or of a directory: then all files below it. Links and other file systems are not entered."),
+    field<K::bytes, &FileSearchRequest::text>("text", "What a line must hold, literally.").size(1, kMaxSearchBytes).as(Format::blob).keeping(Keep::size).required(),
+    entries_field<&FileSearchRequest::limit>(),
+    user_field<&FileSearchRequest::user>(),
+};
+
+void check_file_search(const void* object) {
+  if (static_cast<const FileSearchRequest*>(object)->text.find('\n') != std::string::npos) refuse_field("text", "must not have a newline");
+}
+
+constexpr Field kFileReplaceFields[] = {
+    id_field<&FileReplaceRequest::id>(),
+    path_field<&FileReplaceRequest::path>("path", "Absolute path of a regular file."),
+    field<K::bytes, &FileReplaceRequest::text>("text", "What is replaced wherever it is, literally.").size(1, kMaxSearchBytes).as(Format::blob).keeping(Keep::size).required(),
+    field<K::bytes, &FileReplaceRequest::replacement>("replacement", "What is put in its place.").size(0, kMaxReplacementBytes).as(Format::blob).keeping(Keep::size),
+    user_field<&FileReplaceRequest::user>(),
 };
 
 constexpr Field kFileMoveFields[] = {
@@ -537,6 +558,19 @@ constexpr Field kFileListAnswerFields[] = {field<K::objects, &FileList::items>("
 // A path that is not UTF-8 is the object {"path_b64": ...} in the place of its string.
 constexpr Field kPathListFields[] = {field<K::list, &PathList::paths>("", "Absolute paths.").items(kMaxEntries).as(Format::blob).written()};
 
+constexpr Field kFileMatchFields[] = {
+    field<K::bytes, &FileMatch::path>("path", "Absolute path.").as(Format::blob).written(),
+    field<K::integer, &FileMatch::line>("line", "The line's number, from 1.").written(),
+    field<K::bytes, &FileMatch::text>("text", "The line, or its first 512 bytes.").as(Format::blob).written(),
+};
+constexpr Field kFileMatchesFields[] = {
+    field<K::objects, &FileMatches::matches>("matches", "Lines that hold the text.").items(kMaxEntries).written(),
+    field<K::integer, &FileMatches::files>("files", "Files that were searched to their end.").written(),
+    field<K::integer, &FileMatches::skipped>("skipped", "Passed over: could not be read, or a NUL in the first 512 bytes.").written(),
+    field<K::flag, &FileMatches::more>("more", "Whether there are more matches than the limit.").written(),
+};
+constexpr Field kFileReplacedFields[] = {field<K::integer, &FileReplaced::replaced>("replaced", "How often the text was found.").written()};
+
 constexpr Field kFileEventFields[] = {
     field<K::text, &FileEvent::type>("type", "watching, created, modified, removed, renamed, attributes or overflow.").written(),
     field<K::bytes, &FileEvent::path>("path", "Absolute path; of a rename, the old one.").as(Format::blob).written(),
@@ -577,6 +611,8 @@ SVM_FIELDS(FileUploadRequest, kFileUploadFields, false)
 SVM_FIELDS(FileListRequest, kFileListFields, false)
 SVM_FIELDS(FileStatRequest, kFileStatFields, false)
 SVM_FIELDS(FileGlobRequest, kFileGlobFields, false)
+SVM_FIELDS(FileSearchRequest, kFileSearchFields, false, &check_file_search)
+SVM_FIELDS(FileReplaceRequest, kFileReplaceFields, false)
 SVM_FIELDS(FileMoveRequest, kFileMoveFields, false)
 SVM_FIELDS(FileChmodRequest, kFileChmodFields, false)
 SVM_FIELDS(FileMkdirRequest, kFileMkdirFields, false)
@@ -601,6 +637,9 @@ SVM_FIELDS(ExecResponse, kExecResponseFields, false)
 SVM_FIELDS(FileInfo, kFileInfoFields, false)
 SVM_FIELDS(FileList, kFileListAnswerFields, true)
 SVM_FIELDS(PathList, kPathListFields, true)
+SVM_FIELDS(FileMatch, kFileMatchFields, false)
+SVM_FIELDS(FileMatches, kFileMatchesFields, false)
+SVM_FIELDS(FileReplaced, kFileReplacedFields, false)
 SVM_FIELDS(FileEvent, kFileEventFields, false)
 SVM_FIELDS(Port, kPortFields, false)
 SVM_FIELDS(PortList, kPortListAnswerFields, true)

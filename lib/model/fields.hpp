@@ -128,12 +128,12 @@ const Fields& fields_of();
 
 #define SVM_MODEL_REQUESTS(X)                                                                                                          \
   X(SpawnRequest) X(SandboxIdRequest) X(DestroyRequest) X(ListRequest) X(ExtendRequest) X(UpdateRequest) X(PruneRequest) X(ExecRequest) X(FileReadRequest) X(FileWriteRequest)            \
-  X(FileUploadRequest) X(FileListRequest) X(FileStatRequest) X(FileGlobRequest) X(FileMoveRequest) X(FileChmodRequest)                 \
+  X(FileUploadRequest) X(FileListRequest) X(FileStatRequest) X(FileGlobRequest) X(FileSearchRequest) X(FileReplaceRequest) X(FileMoveRequest) X(FileChmodRequest)                 \
   X(FileMkdirRequest) X(FileRemoveRequest) X(FileWatchRequest) X(FileTarGetRequest) X(FileTarPutRequest) X(PortDialRequest)            \
   X(PortWaitRequest) X(PortListRequest) X(EventFollowRequest) X(ExecListRequest) X(ExecGetRequest) X(ExecAttachRequest)                \
   X(ExecSignalRequest) X(ExecKillRequest) X(ExecResizeRequest) X(LogsRequest) X(ConsoleRequest)
 #define SVM_MODEL_ANSWERS(X)                                                                                                           \
-  X(SandboxInfo) X(SandboxList) X(Status) X(Pruned) X(ExecResponse) X(FileInfo) X(FileList) X(PathList) X(FileEvent) X(PortList)       \
+  X(SandboxInfo) X(SandboxList) X(Status) X(Pruned) X(ExecResponse) X(FileInfo) X(FileList) X(PathList) X(FileMatches) X(FileReplaced) X(FileEvent) X(PortList)       \
   X(ExecInfo) X(ExecList) X(SandboxStats) X(ProcessInfo) X(ProcessList) X(LogLines)
 #define SVM_MODEL_DECLARE(T) \
   template <>                \
@@ -142,6 +142,7 @@ SVM_MODEL_REQUESTS(SVM_MODEL_DECLARE)
 SVM_MODEL_ANSWERS(SVM_MODEL_DECLARE)
 SVM_MODEL_DECLARE(Mount)
 SVM_MODEL_DECLARE(Port)
+SVM_MODEL_DECLARE(FileMatch)
 #undef SVM_MODEL_DECLARE
 
 using Pairs = std::vector<std::pair<std::string_view, std::string_view>>;  // path and query parameters, percent-decoded

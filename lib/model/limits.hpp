@@ -55,6 +55,9 @@ inline constexpr uint64_t kDefaultUnaryOutput = 16u << 20, kMaxUnaryOutput = 64u
 inline constexpr size_t kMaxPathBytes = 4095;
 inline constexpr size_t kMaxContentBytes = 64u << 20; // in one request; larger files are uploaded on a stream
 inline constexpr uint32_t kMaxMode = 07777;
+inline constexpr size_t kMaxSearchBytes = 1024;       // of a text that is looked for
+inline constexpr size_t kMaxReplacementBytes = 64 * 1024;
+inline constexpr uint32_t kMaxListDepth = 64;
 inline constexpr uint32_t kDefaultEntries = 10'000, kMaxEntries = 100'000;
 
 // Ports.

@@ -92,6 +92,19 @@ struct FileInfo {
 struct FileList { std::vector<FileInfo> items; };
 struct PathList { std::vector<std::string> paths; };
 
+/// A line that holds what was looked for.
+struct FileMatch {
+  std::string path;  // bytes
+  uint64_t line = 0;
+  std::string text;  // bytes: the line's beginning
+};
+struct FileMatches {
+  std::vector<FileMatch> matches;
+  uint64_t files = 0, skipped = 0;
+  bool more = false;
+};
+struct FileReplaced { uint64_t replaced = 0; };
+
 /// One thing that changed below a watched path.
 struct FileEvent {
   std::string type;      // watching, created, modified, removed, renamed, attributes, overflow

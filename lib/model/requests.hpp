@@ -99,9 +99,11 @@ struct FileWriteRequest {
   std::string user;
 };
 struct FileUploadRequest { std::string id, path; uint32_t mode = 0644; bool parents = true, exclusive = false; std::string user; };
-struct FileListRequest { std::string id, path; uint32_t limit = 0; std::string user; };  // 0: 10,000
+struct FileListRequest { std::string id, path; uint32_t limit = 0; uint32_t depth = 1; std::string user; };  // 0: 10,000
 struct FileStatRequest { std::string id, path; bool follow = true; std::string user; };
 struct FileGlobRequest { std::string id, pattern; uint32_t limit = 0; std::string user; };
+struct FileSearchRequest { std::string id, path, text; uint32_t limit = 0; std::string user; };
+struct FileReplaceRequest { std::string id, path, text, replacement, user; };
 struct FileMoveRequest { std::string id, old_path, new_path; bool replace = true; std::string user; };
 struct FileChmodRequest { std::string id, path; uint32_t mode = 0; std::string user; };
 struct FileMkdirRequest { std::string id, path; uint32_t mode = 0755; bool parents = false; std::string user; };

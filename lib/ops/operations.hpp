@@ -69,6 +69,10 @@ SVM_OPERATION(FileStat, model::FileStatRequest, model::FileInfo, "file.stat", Sc
               "file.stat", 2, "What a path is.");
 SVM_OPERATION(FileGlob, model::FileGlobRequest, model::PathList, "file.glob", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::unary,
               "file.glob", 10, "Paths that match a pattern with *, ?, [set] and **.");
+SVM_OPERATION(FileSearch, model::FileSearchRequest, model::FileMatches, "file.search", Scope::file_read, ObjectRule::sandbox, Effect::read,
+              Shape::unary, "file.search", 20, "Lines that hold a text, in a file or in all files below a directory.");
+SVM_OPERATION(FileReplace, model::FileReplaceRequest, model::FileReplaced, "file.replace", Scope::file_write, ObjectRule::sandbox, Effect::write,
+              Shape::unary, "file.replace", 10, "Replaces a text in a file, which changes whole or not at all.");
 SVM_OPERATION(FileMove, model::FileMoveRequest, model::Status, "file.move", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
               "file.move", 5, "Renames a file or directory.");
 SVM_OPERATION(FileChmod, model::FileChmodRequest, model::Status, "file.chmod", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
@@ -96,7 +100,7 @@ SVM_OPERATION(EventFollow, model::EventFollowRequest, Streamed, "event.follow", 
 /// Every operation, in the order they are listed to callers.
 using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, SandboxExtend, SandboxUpdate, SandboxStats, SandboxPrune, SandboxLogs,
                        SandboxConsole, ExecRun, ExecStart, ExecList, ExecGet, ExecAttach, ExecProcesses, ExecSignal, ExecKill, ExecResize, FileRead,
-                       FileWrite, FileUpload, FileList, FileStat, FileGlob, FileMove, FileChmod, FileMkdir, FileRemove, FileWatch, FileTarGet,
+                       FileWrite, FileUpload, FileList, FileStat, FileGlob, FileSearch, FileReplace, FileMove, FileChmod, FileMkdir, FileRemove, FileWatch, FileTarGet,
                        FileTarPut, PortDial, PortWait, PortList, EventFollow>;
 
 }  // namespace svm::ops

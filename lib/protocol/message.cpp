@@ -147,6 +147,7 @@ template <class V>
 void fields(V& v, typename V::template Of<ListRequest>& s) {
   path(v, s.path);
   v.number(s.limit);
+  v.range(s.depth, 1u, kMaxListDepth);
   user(v, s.user);
 }
 
@@ -155,6 +156,49 @@ void fields(V& v, typename V::template Of<GlobRequest>& s) {
   path(v, s.pattern);
   v.number(s.limit);
   user(v, s.user);
+}
+
+template <class V, class S>
+void search_text(V& v, S& s) {
+  v.blob(s);
+  v.require([&] { return !s.empty() && s.size() <= kMaxSearchBytes; });
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SearchRequest>& s) {
+  path(v, s.path);
+  search_text(v, s.text);
+  v.number(s.limit);
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SearchMatch>& s) {
+  v.text(s.path, 1, kMaxPathBytes);
+  v.number(s.line);
+  v.blob(s.text);
+  v.require([&] { return s.line > 0 && s.text.size() <= kMaxMatchBytes; });
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SearchSummary>& s) {
+  v.number(s.files);
+  v.number(s.skipped);
+  v.flag(s.more);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ReplaceRequest>& s) {
+  path(v, s.path);
+  search_text(v, s.text);
+  v.blob(s.replacement);
+  v.require([&] { return s.replacement.size() <= kMaxReplacementBytes; });
+  user(v, s.user);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Replaced>& s) {
+  v.number(s.count);
 }
 
 template <class V>
@@ -393,6 +437,12 @@ void encode(std::string& out, const WriteRequest& v) { encode_request(out, Op::w
 void encode(std::string& out, const StatRequest& v) { encode_request(out, Op::stat, v); }
 void encode(std::string& out, const ListRequest& v) { encode_request(out, Op::list, v); }
 void encode(std::string& out, const GlobRequest& v) { encode_request(out, Op::glob, v); }
+void encode(std::string& out, const SearchRequest& v) { encode_request(out, Op::search, v); }
+void encode(std::string& out, const SearchSummary& v) { encode_fields(out, v); }
+bool decode(std::string_view in, SearchSummary& v) { return decode_fields(in, v); }
+void encode(std::string& out, const ReplaceRequest& v) { encode_request(out, Op::replace, v); }
+void encode(std::string& out, const Replaced& v) { encode_fields(out, v); }
+bool decode(std::string_view in, Replaced& v) { return decode_fields(in, v); }
 void encode(std::string& out, const MoveRequest& v) { encode_request(out, Op::move, v); }
 void encode(std::string& out, const ChmodRequest& v) { encode_request(out, Op::chmod, v); }
 void encode(std::string& out, const MkdirRequest& v) { encode_request(out, Op::mkdir, v); }
@@ -429,6 +479,8 @@ bool decode(std::string_view in, Request& v) {
     case Op::stat: return decode_fields(in, v.stat);
     case Op::list: return decode_fields(in, v.list);
     case Op::glob: return decode_fields(in, v.glob);
+    case Op::search: return decode_fields(in, v.search);
+    case Op::replace: return decode_fields(in, v.replace);
     case Op::move: return decode_fields(in, v.move);
     case Op::chmod: return decode_fields(in, v.chmod);
     case Op::mkdir: return decode_fields(in, v.mkdir);
@@ -451,6 +503,8 @@ bool decode(std::string_view in, Request& v) {
 
 void encode(std::string& out, const Entry& v) { encode_item(out, v); }
 bool decode_entries(std::string_view in, std::vector<Entry>& out) { return decode_items(in, out); }
+void encode(std::string& out, const SearchMatch& v) { encode_item(out, v); }
+bool decode_matches(std::string_view in, std::vector<SearchMatch>& out) { return decode_items(in, out); }
 void encode(std::string& out, const WatchEvent& v) { encode_item(out, v); }
 bool decode_watch_events(std::string_view in, std::vector<WatchEvent>& out) { return decode_items(in, out); }
 void encode(std::string& out, const ProcessInfo& v) { encode_item(out, v); }

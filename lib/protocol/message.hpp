@@ -23,6 +23,10 @@ inline constexpr uint32_t kMaxExecBytes = 512 * 1024; // argv, shell and env ("n
 inline constexpr uint32_t kMaxUserBytes = 64;
 inline constexpr uint32_t kMaxGroups = 32;
 inline constexpr uint32_t kMaxExecIdBytes = 64;
+inline constexpr uint32_t kMaxSearchBytes = 1024;     // of a text that is looked for
+inline constexpr uint32_t kMaxReplacementBytes = 64 * 1024;
+inline constexpr uint32_t kMaxMatchBytes = 512;       // of a line that is told of
+inline constexpr uint32_t kMaxListDepth = 64;
 inline constexpr uint32_t kMaxPort = 65535;
 inline constexpr uint32_t kMaxListeners = 4096;       // of one answer
 inline constexpr uint32_t kMaxAddressBytes = 45;      // an IPv6 address in its longest form
@@ -118,6 +122,7 @@ bool decode(std::string_view in, StepFailure& v);
 enum class Op : uint16_t {
   exec = 1, read, write, stat, list, glob, move, chmod, mkdir, remove, symlink, link,
   attach = 13, process_list = 14, process_signal = 15, console = 16, watch = 17, dial = 18, pack = 19, listening = 20, stats = 21, unpack = 22,
+  search = 23, replace = 24,
 };
 
 /// As whom a file operation runs. Empty: the sandbox's default user. A name of the sandbox's /etc/passwd or a number; "1000:100" adds a group.
@@ -216,11 +221,50 @@ void encode(std::string& out, const WriteRequest& v);
 struct StatRequest { std::string path; bool follow = true; User user; bool operator==(const StatRequest&) const = default; };
 void encode(std::string& out, const StatRequest& v);
 /// DATA(entry) frames of Entry, then Result. More than `limit` entries: Result is Code::limit. Names are sorted bytewise.
-struct ListRequest { std::string path; uint32_t limit = 0; User user; bool operator==(const ListRequest&) const = default; };
+/// With a depth of more than 1 also what is below, as paths from `path` on; links and other file systems are not entered.
+struct ListRequest { std::string path; uint32_t limit = 0; uint32_t depth = 1; User user; bool operator==(const ListRequest&) const = default; };
 void encode(std::string& out, const ListRequest& v);
 /// Pattern of absolute path components: *, ?, [set], and ** for any number of directories. DATA(entry), then Result.
 struct GlobRequest { std::string pattern; uint32_t limit = 0; User user; bool operator==(const GlobRequest&) const = default; };
 void encode(std::string& out, const GlobRequest& v);
+/// DATA(entry) frames of SearchMatch, for every line that holds `text` in the file at `path` or in the files below it, then Result with a
+/// SearchSummary. Links and other file systems are not entered, and files with a NUL in their first 512 bytes are passed over.
+struct SearchRequest {
+  std::string path;
+  std::string text;    // literal, 1 to kMaxSearchBytes bytes, no newline
+  uint32_t limit = 0;  // matches; what is beyond is not looked for
+  User user;
+  bool operator==(const SearchRequest&) const = default;
+};
+void encode(std::string& out, const SearchRequest& v);
+struct SearchMatch {
+  std::string path;   // absolute
+  uint64_t line = 0;  // from 1
+  std::string text;   // the line's first kMaxMatchBytes bytes
+  bool operator==(const SearchMatch&) const = default;
+};
+/// Several may follow one another, as entries do.
+void encode(std::string& out, const SearchMatch& v);
+bool decode_matches(std::string_view in, std::vector<SearchMatch>& out);
+struct SearchSummary {
+  uint64_t files = 0, skipped = 0;  // searched; passed over, because they could not be read or are no text
+  bool more = false;                // there are more matches than `limit`
+  bool operator==(const SearchSummary&) const = default;
+};
+void encode(std::string& out, const SearchSummary& v);
+bool decode(std::string_view in, SearchSummary& v);
+/// Puts `replacement` in the place of `text` wherever it is in a regular file. Result has Replaced. The file changes whole or not at
+/// all; its mode stays, its owner becomes who asked.
+struct ReplaceRequest {
+  std::string path;
+  std::string text, replacement;  // at most kMaxSearchBytes and kMaxReplacementBytes; any bytes
+  User user;
+  bool operator==(const ReplaceRequest&) const = default;
+};
+void encode(std::string& out, const ReplaceRequest& v);
+struct Replaced { uint64_t count = 0; bool operator==(const Replaced&) const = default; };
+void encode(std::string& out, const Replaced& v);
+bool decode(std::string_view in, Replaced& v);
 struct MoveRequest { std::string from, to; bool replace = true; User user; bool operator==(const MoveRequest&) const = default; };
 void encode(std::string& out, const MoveRequest& v);
 struct ChmodRequest { std::string path; uint32_t mode = 0; User user; bool operator==(const ChmodRequest&) const = default; };
@@ -322,6 +366,8 @@ struct Request {
   StatRequest stat;
   ListRequest list;
   GlobRequest glob;
+  SearchRequest search;
+  ReplaceRequest replace;
   MoveRequest move;
   ChmodRequest chmod;
   MkdirRequest mkdir;

@@ -33,7 +33,7 @@ TEST_CASE("the operations are those that these tests know") {
   const std::set<std::string> known = {"sandbox.spawn", "sandbox.get", "sandbox.list", "sandbox.destroy", "sandbox.extend", "sandbox.update",
                                        "sandbox.stats", "sandbox.prune", "sandbox.logs", "sandbox.console", "event.follow", "exec.run", "exec.start", "exec.list",
                                        "exec.get", "exec.attach", "exec.processes", "exec.signal", "exec.kill", "exec.resize", "file.read", "file.write",
-                                       "file.upload", "file.list", "file.stat", "file.glob", "file.move", "file.chmod", "file.mkdir", "file.remove", "file.watch", "file.tar_get", "file.tar_put",
+                                       "file.upload", "file.list", "file.stat", "file.glob", "file.search", "file.replace", "file.move", "file.chmod", "file.mkdir", "file.remove", "file.watch", "file.tar_get", "file.tar_put",
                                        "port.dial", "port.wait", "port.list"};
   const std::string json = stacyvm::operations();
   size_t count = 0;
@@ -73,6 +73,78 @@ TEST_CASE("written, read, described, listed, found, moved, changed and removed")
   lab.call("file.remove", R"({"path":"/workspace/d/c"})");
   lab.call("file.remove", R"({"path":"/workspace/d","recursive":true})");
   CHECK(lab.refusal("file.list", R"({"path":"/workspace/d"})") == STACYVM_E_FILE_NOT_FOUND);
+}
+
+TEST_CASE("a listing goes as deep as asked") {
+  FileLab lab;
+  lab.sandbox.write_file("/workspace/t/a/b/c/file", "x");
+  lab.sandbox.write_file("/workspace/t/top", "x");
+  sh(lab.sandbox, "ln -s /workspace/t/a /workspace/t/link");
+  const auto paths = [&](const std::string& depth) {
+    const std::string json = lab.call("file.list", R"({"path":"/workspace/t",)" + depth + "}");
+    std::string all;
+    const std::string key = "\"path\":\"/workspace/t/";
+    for (size_t at = json.find(key); at != json.npos; at = json.find(key, at + 1)) all += json.substr(at + key.size(), json.find('"', at + key.size()) - at - key.size()) + ' ';
+    return all;
+  };
+  CHECK(paths(R"("depth":1)") == "a link top ");
+  CHECK(paths(R"("depth":2)") == "a a/b link top ");
+  CHECK(paths(R"("depth":64)") == "a a/b a/b/c a/b/c/file link top ");
+  CHECK(lab.refusal("file.list", R"({"path":"/workspace/t","depth":0})") == STACYVM_E_INVALID);
+  CHECK(lab.refusal("file.list", R"({"path":"/workspace/t","depth":65})") == STACYVM_E_INVALID);
+  CHECK(lab.refusal("file.list", R"({"path":"/workspace/t","depth":64,"limit":6})") == STACYVM_OK);
+  CHECK(lab.refusal("file.list", R"({"path":"/workspace/t","depth":64,"limit":5})") == STACYVM_E_LIMIT);
+}
+
+TEST_CASE("lines are searched, in a file and below a directory") {
+  FileLab lab;
+  lab.sandbox.write_file("/workspace/s/one.txt", "first\na needle here\nneedle needle\nlast needle");
+  lab.sandbox.write_file("/workspace/s/d/two.txt", "nothing\nneedle\n");
+  lab.sandbox.write_file("/workspace/s/binary", std::string("needle\0needle", 13));
+  lab.sandbox.write_file("/workspace/s/long", std::string(200'000, 'x') + "needle" + std::string(200'000, 'y') + "\nneedle");
+  sh(lab.sandbox, "ln -s one.txt /workspace/s/link; ln -s /workspace/s/d /workspace/s/dirlink; mkfifo /workspace/s/fifo");
+  CHECK(lab.call("file.search", R"({"path":"/workspace/s/one.txt","text":"needle"})") ==
+        R"({"matches":[{"path":"/workspace/s/one.txt","line":2,"text":"a needle here"},{"path":"/workspace/s/one.txt","line":3,"text":"needle needle"},)"
+        R"({"path":"/workspace/s/one.txt","line":4,"text":"last needle"}],"files":1,"skipped":0,"more":false})");
+  const std::string all = lab.call("file.search", R"({"path":"/workspace/s","text":"needle"})");
+  CAPTURE(all);
+  CHECK(has(all, R"({"path":"/workspace/s/d/two.txt","line":2,"text":"needle"})"));
+  CHECK(has(all, R"("path":"/workspace/s/long","line":2,"text":"needle")"));
+  CHECK(has(all, R"("line":1,"text":")" + std::string(512, 'x') + "\""));  // the line's beginning, although the text is far behind it
+  CHECK(has(all, R"("files":3,"skipped":1,"more":false)"));                  // a link is no file of its own, and the binary one is no text
+  CHECK_FALSE(has(all, "link"));
+  CHECK(has(lab.call("file.search", R"({"path":"/workspace/s","text":"needle","limit":2})"), R"("more":true)"));
+  CHECK(has(lab.call("file.search", R"({"path":"/workspace/s","text":"needle","limit":6})"), R"("more":false)"));
+  CHECK(has(lab.call("file.search", R"({"path":"/workspace/s","text":"none"})"), R"({"matches":[],"files":3,)"));
+  CHECK(lab.refusal("file.search", R"({"path":"/workspace/none","text":"x"})") == STACYVM_E_FILE_NOT_FOUND);
+  CHECK(lab.refusal("file.search", R"({"path":"/workspace/s/fifo","text":"x"})") == STACYVM_E_INVALID);
+  CHECK(lab.refusal("file.search", R"({"path":"/workspace/s","text":""})") == STACYVM_E_INVALID);
+  CHECK(lab.refusal("file.search", R"({"path":"/workspace/s","text":"a\nb"})") == STACYVM_E_INVALID);
+  CHECK(lab.refusal("file.search", R"({"path":"/proc","text":"x"})") != STACYVM_OK);
+}
+
+TEST_CASE("a text is replaced in a file, whole or not at all") {
+  FileLab lab;
+  lab.call("file.write", R"({"path":"/workspace/r","content":"one two one\none","mode":"0640"})");
+  const uint64_t inode = lab.sandbox.stat("/workspace/r").inode;
+  CHECK(lab.call("file.replace", R"({"path":"/workspace/r","text":"none","replacement":"x"})") == R"({"replaced":0})");
+  CHECK(lab.sandbox.stat("/workspace/r").inode == inode);
+  CHECK(lab.call("file.replace", R"({"path":"/workspace/r","text":"one","replacement":"oneone"})") == R"({"replaced":3})");
+  CHECK(lab.sandbox.read_file("/workspace/r") == "oneone two oneone\noneone");
+  CHECK((lab.sandbox.stat("/workspace/r").mode & 07777) == 0640);
+  CHECK(lab.call("file.replace", R"({"path":"/workspace/r","text":"one"})") == R"({"replaced":6})");
+  CHECK(lab.sandbox.read_file("/workspace/r") == " two \n");
+  // Larger than any buffer, and growing: a quarter of a million matches.
+  std::string large(250'000, 'a');
+  lab.sandbox.write_file("/workspace/large", large);
+  CHECK(lab.call("file.replace", R"({"path":"/workspace/large","text":"a","replacement":"bcd"})") == R"({"replaced":250000})");
+  std::string expected;
+  for (size_t i = 0; i < large.size(); ++i) expected += "bcd";
+  CHECK(lab.sandbox.read_file("/workspace/large") == expected);
+  CHECK(lab.refusal("file.replace", R"({"path":"/workspace/none","text":"x","replacement":"y"})") == STACYVM_E_FILE_NOT_FOUND);
+  CHECK(lab.refusal("file.replace", R"({"path":"/workspace","text":"x","replacement":"y"})") == STACYVM_E_INVALID);
+  CHECK(lab.refusal("file.replace", R"({"path":"/usr/bin/env","text":"E","replacement":"y"})") != STACYVM_OK);
+  CHECK(lab.call("file.glob", R"({"pattern":"/workspace/.*"})") == "[]");  // nothing temporary is left
 }
 
 TEST_CASE("files act as the sandbox's user") {

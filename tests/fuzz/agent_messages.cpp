@@ -15,6 +15,8 @@ std::string encode_request(const Request& v) {
     case Op::stat: encode(out, v.stat); break;
     case Op::list: encode(out, v.list); break;
     case Op::glob: encode(out, v.glob); break;
+    case Op::search: encode(out, v.search); break;
+    case Op::replace: encode(out, v.replace); break;
     case Op::move: encode(out, v.move); break;
     case Op::chmod: encode(out, v.chmod); break;
     case Op::mkdir: encode(out, v.mkdir); break;

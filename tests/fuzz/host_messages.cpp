@@ -22,6 +22,14 @@ void check_events(std::string_view in) {
   SVM_INVARIANT(bytes == in);
 }
 
+void check_matches(std::string_view in) {
+  std::vector<SearchMatch> matches;
+  if (!decode_matches(in, matches)) return;
+  std::string bytes;
+  for (const SearchMatch& match : matches) encode(bytes, match);
+  SVM_INVARIANT(bytes == in);
+}
+
 void check_processes(std::string_view in) {
   std::vector<ProcessInfo> processes;
   if (!decode_processes(in, processes)) return;
@@ -54,6 +62,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 100: check_round_trip<Listeners>(in); break;
     case 101: check_round_trip<TreeSummary>(in); break;
     case 102: check_events(in); break;
+    case 104: check_matches(in); break;
+    case 105: check_round_trip<SearchSummary>(in); break;
+    case 106: check_round_trip<Replaced>(in); break;
     case 6: check_processes(in); break;
     case 103: check_round_trip<DiskStats>(in); break;
     default: SVM_INVARIANT((enforced_name(data[0]) != nullptr) == (data[0] < kEnforcedBits)); break;

@@ -77,6 +77,8 @@ void agent_messages(const Corpus& corpus) {
   corpus.add_message<StatRequest>("stat", request);
   corpus.add_message<ListRequest>("list", request);
   corpus.add_message<GlobRequest>("glob", request);
+  corpus.add_message<SearchRequest>("search", request);
+  corpus.add_message<ReplaceRequest>("replace", request);
   corpus.add_message<MoveRequest>("move", request);
   corpus.add_message<ChmodRequest>("chmod", request);
   corpus.add_message<MkdirRequest>("mkdir", request);
@@ -146,6 +148,9 @@ void host_messages(const Corpus& corpus) {
   corpus.add_message<TreeSummary>("tree-summary", byte(101));
   corpus.add_message<WatchEvent>("watch-event", byte(102));
   corpus.add_message<DiskStats>("disk-stats", byte(103));
+  corpus.add_message<SearchMatch>("match", byte(104));
+  corpus.add_message<SearchSummary>("search-summary", byte(105));
+  corpus.add_message<Replaced>("replaced", byte(106));
   corpus.add("bit", byte(27));
   corpus.add("no-bit", byte(28));
 }

@@ -272,6 +272,10 @@ TEST_CASE("no file operation follows a path out while it is being swapped") {
       done += call("file.list", R"({"path":"/tmp/r/a"})");
       done += call("file.stat", R"({"path":"/tmp/r/a/secret"})");
       done += call("file.glob", R"({"pattern":"/tmp/r/a/*"})");
+      done += call("file.list", R"({"path":"/tmp/r","depth":3})");
+      done += call("file.search", R"({"path":"/tmp/r/a","text":"a"})");
+      done += call("file.search", R"({"path":"/tmp/r","text":"canary"})");
+      done += call("file.replace", R"({"path":"/tmp/r/a/f","text":"a","replacement":"a"})");
       done += call("file.write", R"({"path":"/tmp/r/a/w","content":"x"})");
       done += call("file.chmod", R"({"path":"/tmp/r/a/f","mode":"0666"})");
       done += call("file.mkdir", R"({"path":"/tmp/r/a/d"})");

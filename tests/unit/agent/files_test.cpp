@@ -47,7 +47,7 @@ struct Sandbox {
 WriteRequest write(std::string path, uint32_t mode = 0644, uint32_t flags = 0) { return {std::move(path), mode, flags, {}}; }
 ReadRequest read(std::string path) { ReadRequest r; r.path = std::move(path); return r; }
 StatRequest stat_of(std::string path, bool follow = true) { return {std::move(path), follow, {}}; }
-ListRequest list(std::string path, uint32_t limit = 0) { return {std::move(path), limit, {}}; }
+ListRequest list(std::string path, uint32_t limit = 0, uint32_t depth = 1) { return {std::move(path), limit, depth, {}}; }
 GlobRequest glob(std::string pattern, uint32_t limit = 0) { return {std::move(pattern), limit, {}}; }
 MoveRequest move(std::string from, std::string to, bool replace = true) { return {std::move(from), std::move(to), replace, {}}; }
 MkdirRequest mkdir_of(std::string path, bool parents = false, uint32_t mode = 0755) { return {std::move(path), mode, parents, {}}; }

@@ -102,6 +102,8 @@ std::shared_ptr<channel::Stream> FakeSession::request(protocol::Op op, std::stri
   if (op == protocol::Op::exec) made->result_value.body = exec_result(protocol::ExecReason::exited, 0);
   if (op == protocol::Op::listening) protocol::encode(made->result_value.body, protocol::Listeners{});
   if (op == protocol::Op::stats) protocol::encode(made->result_value.body, protocol::DiskStats{4096, 1024, 10, 3});
+  if (op == protocol::Op::search) protocol::encode(made->result_value.body, protocol::SearchSummary{});
+  if (op == protocol::Op::replace) protocol::encode(made->result_value.body, protocol::Replaced{});
   if (op == protocol::Op::stat) {
     protocol::FileInfo info;
     info.type = protocol::FileType::directory;

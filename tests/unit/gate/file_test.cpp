@@ -30,7 +30,7 @@ TEST_CASE("file: a listing's names become paths, whatever the directory looks li
   for (const auto& [directory, path] : cases) {
     Rig rig;
     rig.script().pieces = {{protocol::DataKind::entry, entries({"x"})}, {protocol::DataKind::entry, entries({"y", "\xff"})}};
-    const model::FileList list = rig.gate.run<ops::FileList>(rig.caller, {kId, std::string(directory), 0, ""});
+    const model::FileList list = rig.gate.run<ops::FileList>(rig.caller, {kId, std::string(directory), 0, 1, ""});
     REQUIRE(list.items.size() == 3);
     CHECK(list.items[0].path == path);
     CHECK(list.items[0].type == "file");
@@ -52,7 +52,11 @@ TEST_CASE("file: an agent that gives more entries than were asked, or broken one
   rig.script().pieces = {{protocol::DataKind::entry, entries({"a", "b", "c"})}};
   CHECK(code_of([&] { rig.gate.run<ops::FileGlob>(rig.caller, {kId, "/*", 2, ""}); }) == Code::internal);
   rig.script().pieces = {{protocol::DataKind::entry, "garbage"}};
-  CHECK(code_of([&] { rig.gate.run<ops::FileList>(rig.caller, {kId, "/", 0, ""}); }) == Code::internal);
+  CHECK(code_of([&] { rig.gate.run<ops::FileList>(rig.caller, {kId, "/", 0, 1, ""}); }) == Code::internal);
+  rig.script().pieces = {{protocol::DataKind::entry, "garbage"}};
+  CHECK(code_of([&] { rig.gate.run<ops::FileSearch>(rig.caller, {kId, "/", "x", 0, ""}); }) == Code::internal);
+  rig.script().result_value.body = "garbage";
+  CHECK(code_of([&] { rig.gate.run<ops::FileReplace>(rig.caller, {kId, "/", "x", "y", ""}); }) == Code::internal);
   rig.script().result_value.body = "garbage";
   CHECK(code_of([&] { rig.gate.run<ops::FileStat>(rig.caller, {kId, "/a", true, ""}); }) == Code::internal);
 }

@@ -248,6 +248,20 @@ TEST_CASE("limits: paths, modes and counts of file requests") {
   longer.limit = kMaxEntries + 1;
   at_the_limit("limit", list, longer);
 
+  auto deep = file<FileListRequest>(), deeper = deep;
+  deep.depth = kMaxListDepth;
+  deeper.depth = kMaxListDepth + 1;
+  at_the_limit("depth", deep, deeper);
+
+  FileSearchRequest search{"x", path(kMaxPathBytes), std::string(kMaxSearchBytes, 't'), kMaxEntries, ""}, longer_text = search, all = search;
+  longer_text.text += 't';
+  at_the_limit("text", search, longer_text);
+  all.limit++;
+  at_the_limit("limit", search, all);
+  FileReplaceRequest replace{"x", path(kMaxPathBytes), std::string(kMaxSearchBytes, '\n'), std::string(kMaxReplacementBytes, 'r'), ""}, larger = replace;
+  larger.replacement += 'r';
+  at_the_limit("replacement", replace, larger);
+
   FileGlobRequest glob{"x", path(kMaxPathBytes), kMaxEntries, ""}, wide = glob;
   wide.pattern += 'p';
   at_the_limit("pattern", glob, wide);

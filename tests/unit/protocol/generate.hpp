@@ -119,8 +119,13 @@ inline void fill(Random& r, ConsoleRequest& v) { v = {r.next(), r.flag()}; }
 inline void fill(Random& r, ReadRequest& v) { v = {r.path(), r.next(), r.next(), r.text(0, 20)}; }
 inline void fill(Random& r, WriteRequest& v) { v = {r.path(), r.number(0, 07777), r.number(0, 7), r.text(0, 20)}; }
 inline void fill(Random& r, StatRequest& v) { v = {r.path(), r.flag(), r.text(0, 20)}; }
-inline void fill(Random& r, ListRequest& v) { v = {r.path(), r.number(), r.text(0, 20)}; }
+inline void fill(Random& r, ListRequest& v) { v = {r.path(), r.number(), r.number(1, kMaxListDepth), r.text(0, 20)}; }
 inline void fill(Random& r, GlobRequest& v) { v = {r.path(), r.number(), r.text(0, 20)}; }
+inline void fill(Random& r, SearchRequest& v) { v = {r.path(), r.text(1, 40), r.number(), r.text(0, 20)}; }
+inline void fill(Random& r, SearchMatch& v) { v = {r.absolute(), r.between(1, UINT64_MAX), r.text(0, 40)}; }
+inline void fill(Random& r, SearchSummary& v) { v = {r.next(), r.next(), r.flag()}; }
+inline void fill(Random& r, ReplaceRequest& v) { v = {r.path(), r.text(1, 40), r.text(0, 40), r.text(0, 20)}; }
+inline void fill(Random& r, Replaced& v) { v = {r.next()}; }
 inline void fill(Random& r, MoveRequest& v) { v = {r.path(), r.path(), r.flag(), r.text(0, 20)}; }
 inline void fill(Random& r, ChmodRequest& v) { v = {r.path(), r.number(0, 07777), r.text(0, 20)}; }
 inline void fill(Random& r, MkdirRequest& v) { v = {r.path(), r.number(0, 07777), r.flag(), r.text(0, 20)}; }
@@ -291,6 +296,8 @@ SVM_SUM_MEMBER(Request, WriteRequest, op != Op::write, write)
 SVM_SUM_MEMBER(Request, StatRequest, op != Op::stat, stat)
 SVM_SUM_MEMBER(Request, ListRequest, op != Op::list, list)
 SVM_SUM_MEMBER(Request, GlobRequest, op != Op::glob, glob)
+SVM_SUM_MEMBER(Request, SearchRequest, op != Op::search, search)
+SVM_SUM_MEMBER(Request, ReplaceRequest, op != Op::replace, replace)
 SVM_SUM_MEMBER(Request, MoveRequest, op != Op::move, move)
 SVM_SUM_MEMBER(Request, ChmodRequest, op != Op::chmod, chmod)
 SVM_SUM_MEMBER(Request, MkdirRequest, op != Op::mkdir, mkdir)
@@ -323,6 +330,13 @@ inline bool decoded(std::string_view in, WatchEvent& out) {
   std::vector<WatchEvent> events;
   if (!decode_watch_events(in, events) || events.size() != 1) return false;
   out = events[0];
+  return true;
+}
+
+inline bool decoded(std::string_view in, SearchMatch& out) {
+  std::vector<SearchMatch> matches;
+  if (!decode_matches(in, matches) || matches.size() != 1) return false;
+  out = matches[0];
   return true;
 }
 

@@ -67,6 +67,8 @@ TEST_CASE("paths") {
   check_path(&StatRequest::path);
   check_path(&ListRequest::path);
   check_path(&GlobRequest::pattern);
+  check_path(&SearchRequest::path);
+  check_path(&ReplaceRequest::path);
   check_path(&MoveRequest::from);
   check_path(&MoveRequest::to);
   check_path(&ChmodRequest::path);
@@ -92,6 +94,8 @@ TEST_CASE("users") {
   check_user<StatRequest>();
   check_user<ListRequest>();
   check_user<GlobRequest>();
+  check_user<SearchRequest>();
+  check_user<ReplaceRequest>();
   check_user<MoveRequest>();
   check_user<ChmodRequest>();
   check_user<MkdirRequest>();
@@ -103,6 +107,25 @@ TEST_CASE("users") {
   check_user<UnpackRequest>();
   check_user<DialRequest>();
   check_user<ListeningRequest>();
+}
+
+TEST_CASE("what is looked for, and what is told of it") {
+  const auto text = []<class T>(T) {
+    CHECK(accepts<T>([](T& v) { v.text = std::string(kMaxSearchBytes, '\0'); }));
+    CHECK_FALSE(accepts<T>([](T& v) { v.text = std::string(kMaxSearchBytes + 1, 't'); }));
+    CHECK_FALSE(accepts<T>([](T& v) { v.text.clear(); }));
+  };
+  text(SearchRequest{});
+  text(ReplaceRequest{});
+  CHECK(accepts<ReplaceRequest>([](auto& v) { v.replacement = std::string(kMaxReplacementBytes, 'r'); }));
+  CHECK_FALSE(accepts<ReplaceRequest>([](auto& v) { v.replacement = std::string(kMaxReplacementBytes + 1, 'r'); }));
+  CHECK(accepts<ListRequest>([](auto& v) { v.depth = kMaxListDepth; }));
+  CHECK_FALSE(accepts<ListRequest>([](auto& v) { v.depth = kMaxListDepth + 1; }));
+  CHECK_FALSE(accepts<ListRequest>([](auto& v) { v.depth = 0; }));
+  CHECK(accepts<SearchMatch>([](auto& v) { v.text = std::string(kMaxMatchBytes, 'm'); }));
+  CHECK_FALSE(accepts<SearchMatch>([](auto& v) { v.text = std::string(kMaxMatchBytes + 1, 'm'); }));
+  CHECK_FALSE(accepts<SearchMatch>([](auto& v) { v.line = 0; }));
+  CHECK_FALSE(accepts<SearchMatch>([](auto& v) { v.path.clear(); }));
 }
 
 TEST_CASE("modes and flags") {

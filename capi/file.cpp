@@ -49,6 +49,25 @@ std::string collect(channel::Stream& stream, uint64_t max) {
   return bytes;
 }
 
+model::FileUploadRequest upload_request(const char* path, uint32_t mode, uint64_t flags) {
+  model::FileUploadRequest request;
+  request.path = required_text(path, "path");
+  request.mode = mode_or_default(mode);
+  request.exclusive = (flags & STACYVM_FILE_EXCLUSIVE) != 0;
+  request.parents = (flags & STACYVM_FILE_NO_PARENTS) == 0;
+  return request;
+}
+
+stacyvm_stream* open_writer(const Sandbox& sandbox, model::FileUploadRequest request) {
+  request.id = sandbox.id;
+  Stream::Shape shape;
+  shape.kind = STACYVM_STREAM_WRITER;
+  shape.takes_bytes = true;
+  const Lease lease = sandbox.session->enter();
+  auto below = lease.gate().start<ops::FileUpload>(sandbox.session->identity(), std::move(request));
+  return make_stream(sandbox.session, std::move(below), shape);
+}
+
 }  // namespace
 
 int32_t stacyvm_file_read(stacyvm_sandbox* sb, const char* path, uint64_t max, void** data_out, uint64_t* size_out, stacyvm_error** err) {
@@ -140,18 +159,22 @@ int32_t stacyvm_file_writer(stacyvm_sandbox* sb, const char* path, uint32_t mode
     const Sandbox& sandbox = *core_of(sb, "sb");
     require_output(out, "out");
     refuse_unknown_flags(flags, STACYVM_FILE_EXCLUSIVE | STACYVM_FILE_NO_PARENTS);
-    model::FileUploadRequest request;
-    request.id = sandbox.id;
-    request.path = required_text(path, "path");
-    request.mode = mode_or_default(mode);
-    request.exclusive = (flags & STACYVM_FILE_EXCLUSIVE) != 0;
-    request.parents = (flags & STACYVM_FILE_NO_PARENTS) == 0;
-    Stream::Shape shape;
-    shape.kind = STACYVM_STREAM_WRITER;
-    shape.takes_bytes = true;
-    const Lease lease = sandbox.session->enter();
-    auto below = lease.gate().start<ops::FileUpload>(sandbox.session->identity(), std::move(request));
-    *out = make_stream(sandbox.session, std::move(below), shape);
+    *out = open_writer(sandbox, upload_request(path, mode, flags));
+    return STACYVM_OK;
+  });
+}
+
+int32_t stacyvm_file_upload(stacyvm_sandbox* sb, const char* path, const char* upload, uint64_t offset, uint32_t mode, uint64_t flags,
+                            stacyvm_stream** out, stacyvm_error** err) {
+  return guard(err, [&] {
+    const Sandbox& sandbox = *core_of(sb, "sb");
+    require_output(out, "out");
+    refuse_unknown_flags(flags, STACYVM_FILE_EXCLUSIVE | STACYVM_FILE_NO_PARENTS | STACYVM_FILE_RESTART);
+    model::FileUploadRequest request = upload_request(path, mode, flags);
+    request.upload = required_text(upload, "upload");
+    request.offset = offset;
+    request.restart = (flags & STACYVM_FILE_RESTART) != 0;
+    *out = open_writer(sandbox, std::move(request));
     return STACYVM_OK;
   });
 }

@@ -510,6 +510,18 @@ STACYVM_API int32_t stacyvm_file_reader(stacyvm_sandbox *sb, const char *path, u
 STACYVM_API int32_t stacyvm_file_writer(stacyvm_sandbox *sb, const char *path, uint32_t mode, uint64_t flags, stacyvm_stream **out,
                                         stacyvm_error **err);
 
+#define STACYVM_FILE_RESTART UINT64_C(64) /**< stacyvm_file_upload: what has come so far is dropped. */
+
+/** As stacyvm_file_writer, for a file that may come in several streams: what has come is kept under the name `upload` when its stream is closed or
+ *  breaks, or its owner dies (STACYVM_OPEN_DETACHED), and a next stream for the same path goes on at `offset`, which must be as many bytes as have
+ *  come; the operation "file.staged" ("path", "upload") tells {"size"}. Until stacyvm_stream_finish has succeeded nothing is at `path`.
+ *  upload: 1 to 64 ASCII letters, digits, '.', '_' and '-', the first one a letter or digit. A sandbox keeps 16 of them: a further one drops that
+ *  which was left longest ago. They count as disk, in a file ".stacyvm-..." beside `path`; where commands of the sandbox have changed or
+ *  moved that file, nothing has come. flags: EXCLUSIVE, NO_PARENTS, RESTART (offset 0). On the stream also: CONFLICT another number of bytes
+ *  has come (the message says how many), it is being written, or it is for another path; LIMIT 16 others are being written. */
+STACYVM_API int32_t stacyvm_file_upload(stacyvm_sandbox *sb, const char *path, const char *upload, uint64_t offset, uint32_t mode, uint64_t flags,
+                                        stacyvm_stream **out, stacyvm_error **err);
+
 #define STACYVM_FILE_TAR UINT64_C(16)       /**< stacyvm_file_get, _put: a tree, as a tar archive. */
 #define STACYVM_FILE_RECURSIVE UINT64_C(32) /**< stacyvm_file_watch: with all directories below. */
 

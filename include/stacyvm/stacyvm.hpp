@@ -306,6 +306,12 @@ class Sandbox {
   Stream writer(const std::string& path, uint32_t mode = 0, uint64_t flags = 0) {
     return stream([&](stacyvm_stream** out, stacyvm_error** e) { return stacyvm_file_writer(get(), path.c_str(), mode, flags, out, e); });
   }
+  /// A writer of what comes in several streams: goes on at `offset`, of which "file.staged" tells.
+  Stream upload(const std::string& path, const std::string& name, uint64_t offset = 0, uint32_t mode = 0, uint64_t flags = 0) {
+    return stream([&](stacyvm_stream** out, stacyvm_error** e) {
+      return stacyvm_file_upload(get(), path.c_str(), name.c_str(), offset, mode, flags, out, e);
+    });
+  }
   /// A file, or with STACYVM_FILE_TAR a tree as a tar archive, to a descriptor, which is duplicated.
   inline Op get_file(const std::string& path, int to_fd, uint64_t flags = 0);
   /// The same from a descriptor.

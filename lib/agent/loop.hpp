@@ -10,6 +10,7 @@
 #include "agent/identity.hpp"
 #include "agent/path.hpp"
 #include "agent/stream.hpp"
+#include "agent/uploads.hpp"
 #include "core/fd.hpp"
 #include "protocol/message.hpp"
 
@@ -82,6 +83,7 @@ class Loop final : public Ready {
     size_t streams = 0, directories = 0;
   };
   FileWatches& file_watches() noexcept { return file_watches_; }
+  Uploads& uploads() noexcept { return uploads_; }
 
  private:
   friend class Watch;
@@ -109,6 +111,7 @@ class Loop final : public Ready {
   Watch channel_watch_, signal_watch_, life_watch_, control_watch_;
   std::unordered_map<int, Process*> leaders_;
   FileWatches file_watches_;  // outlives streams_
+  Uploads uploads_;           // the same
   std::unique_ptr<ProcessTable> processes_;  // after what its watches and leaders are in
   std::unordered_map<uint32_t, std::unique_ptr<Stream>> streams_;
   std::vector<uint32_t> turns_, retired_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "agent/lookup.hpp"
 #include "agent/loop.hpp"
@@ -28,6 +29,7 @@ class Write final : public Stream {
     if ((request_.flags & protocol::kWriteExclusive) && (request_.flags & protocol::kWriteAppend))
       return finish(failure(Code::invalid, 0, "write", request_.path, "exclusive and append exclude each other"));
     act([this] { return open(); });
+    loop_.uploads().trim(loop_.context().rights);
   }
 
   void on_data(std::string_view bytes) override {
@@ -36,6 +38,7 @@ class Write final : public Stream {
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return fail(-errno);
       rest.remove_prefix(static_cast<size_t>(n));
+      received_ += static_cast<uint64_t>(n);
     }
     consumed(bytes.size());
   }
@@ -80,6 +83,7 @@ class Write final : public Stream {
     if (request_.path.size() > 1 && request_.path.back() == '/') return -EISDIR;
     std::string path;
     if (const int error = root.absolute(request_.path, path)) return error;
+    if (!request_.upload.empty() && (resume(path) || finished())) return 0;
     struct stat info{};
     int error = root.target(path, directory_, leaf_, info);
     if (error == -ENOENT && (request_.flags & protocol::kWriteParents)) {
@@ -101,16 +105,62 @@ class Write final : public Stream {
       temporary_.clear();
       return -errno;
     }
+    if (!request_.upload.empty()) upload_ = &loop_.uploads().add(request_.upload, std::move(path), who_);
     return 0;
+  }
+
+  void conflict(const std::string& why) { finish(failure(Code::conflict, 0, "upload to", request_.path, why)); }
+
+  /// Goes on with what is there of the upload: true. False: from the beginning, or finished() when the request is not for what is there.
+  bool resume(const std::string& path) {
+    Uploads& uploads = loop_.uploads();
+    Upload* upload = uploads.find(request_.upload);
+    if (upload && (upload->path != path || upload->who.uid != who_.uid)) return conflict("the name is that of an upload to another file, or another user's"), false;
+    const bool asks = (request_.flags & protocol::kWriteStaged) != 0;
+    if (upload && upload->writing) return conflict("it is being written"), false;
+    if (upload && ((request_.flags & protocol::kWriteRestart) || !is_intact(*upload))) {
+      unlink_staged(*upload);
+      uploads.remove(*upload);
+      upload = nullptr;
+    }
+    const uint64_t staged = upload ? upload->size : 0;
+    if (asks) {
+      protocol::FileInfo info;
+      info.size = staged;
+      std::string body;
+      protocol::encode(body, info);
+      return finish_ok(std::move(body)), false;
+    }
+    if (request_.offset != staged)
+      return conflict(std::to_string(staged) + " bytes of it have come, so it cannot go on at " + std::to_string(request_.offset)), false;
+    if (!upload) {
+      if (uploads.full())
+        finish(failure(Code::limit, 0, "upload to", request_.path, std::to_string(kMaxUploads) + " others are being written in the sandbox"));
+      return false;
+    }
+    upload->writing = true;
+    upload_ = upload;
+    directory_ = std::move(upload->directory);
+    file_ = std::move(upload->file);
+    leaf_ = std::move(upload->leaf);
+    temporary_ = std::move(upload->temporary);
+    received_ = staged;
+    return true;
   }
 
   int commit() {
     struct stat info;
+    if (upload_ && !is_intact(directory_.get(), temporary_, file_.get(), received_)) {
+      conflict("what had come of it was changed meanwhile");
+      discard();
+      return 0;
+    }
     if (::fchmod(file_.get(), request_.mode) < 0) return -errno;
     // A directory that took the name meanwhile is EISDIR; a link is replaced, not followed.
     const bool exclusive = (request_.flags & (protocol::kWriteExclusive | protocol::kWriteAppend)) != 0;
     if (::renameat2(directory_.get(), temporary_.c_str(), directory_.get(), leaf_.c_str(), exclusive ? RENAME_NOREPLACE : 0) < 0) return -errno;
     temporary_.clear();
+    if (upload_) loop_.uploads().remove(*std::exchange(upload_, nullptr));
     if (::fstat(file_.get(), &info) < 0) return -errno;
     std::string body;
     protocol::encode(body, file_info(info));
@@ -168,10 +218,21 @@ class Write final : public Stream {
 
   void discard() noexcept {
     if (temporary_.empty()) return;
+    if (upload_) return leave();
     const ActAs as(loop_.context().rights, who_);
     // ENOENT: the sandbox removed it itself.
     if (as.error() == 0) (void)::unlinkat(directory_.get(), temporary_.c_str(), 0);
     temporary_.clear();
+  }
+
+  /// The upload waits for its next stream.
+  void leave() noexcept {
+    upload_->directory = std::move(directory_);
+    upload_->file = std::move(file_);
+    upload_->leaf = std::move(leaf_);
+    upload_->temporary = std::exchange(temporary_, {});
+    upload_->size = received_;
+    loop_.uploads().leave(*std::exchange(upload_, nullptr));
   }
 
   protocol::WriteRequest request_;
@@ -179,6 +240,8 @@ class Write final : public Stream {
   Fd directory_, file_, existing_;
   std::string leaf_, temporary_;
   uint64_t appended_ = 0;
+  uint64_t received_ = 0;
+  Upload* upload_ = nullptr;  // the loop's; this stream is the one that writes it
   bool appending_ = false, retry_ = false;
 };
 

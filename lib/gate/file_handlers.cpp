@@ -59,14 +59,14 @@ std::shared_ptr<channel::Stream> open(Act& act, const R& request, Message& plan)
   return act.manager.session(request.id)->request(plan.op, std::move(plan.payload));
 }
 
-/// A stream of a file's bytes whose end is an event, with the number that `count` gives.
+/// A stream of a file's bytes whose end is an event, with the number that `count` gives, after `before`.
 template <class R>
 std::shared_ptr<channel::Stream> open_observed(Act& act, const R& request, Message& plan, std::string_view operation, std::string_view type,
-                                               uint64_t Counts::*count) {
+                                               uint64_t Counts::*count, uint64_t before = 0) {
   const Witness witness(act.manager.events(), act.object);
   return std::make_shared<ObservedStream>(open(act, request, plan), [=, path = request.path](const protocol::Result* result, const Counts& counts) {
     if (result && result->code == Code::ok)
-      witness.tell(type, events::Data().text("path", path).number("size", static_cast<int64_t>(counts.*count)));
+      witness.tell(type, events::Data().text("path", path).number("size", static_cast<int64_t>(before + counts.*count)));
     else if (result && result->code != Code::cancelled)
       witness.failed(operation, result->code, result->error, result->message);
   });
@@ -82,7 +82,7 @@ std::shared_ptr<channel::Stream> Handler<ops::FileRead>::run(Act& act, model::Fi
 }
 
 Question Handler<ops::FileWrite>::resolve(Act&, model::FileWriteRequest& request) {
-  const protocol::WriteRequest write{request.path, request.mode, write_flags(request.parents, request.exclusive, request.append), request.user};
+  const protocol::WriteRequest write{request.path, request.mode, write_flags(request.parents, request.exclusive, request.append), request.user, {}, 0};
   return {message(protocol::Op::write, write), request.content, true, {0, -1, kFileIdleMs}};
 }
 model::Status Handler<ops::FileWrite>::answer(Act& act, model::FileWriteRequest& request, Answer&&) {
@@ -91,10 +91,20 @@ model::Status Handler<ops::FileWrite>::answer(Act& act, model::FileWriteRequest&
 }
 
 Message Handler<ops::FileUpload>::resolve(Act&, model::FileUploadRequest& request) {
-  return message(protocol::Op::write, protocol::WriteRequest{request.path, request.mode, write_flags(request.parents, request.exclusive, false), request.user});
+  const uint32_t flags = write_flags(request.parents, request.exclusive, false) | (request.restart ? protocol::kWriteRestart : 0u);
+  return message(protocol::Op::write, protocol::WriteRequest{request.path, request.mode, flags, request.user, request.upload, request.offset});
 }
 std::shared_ptr<channel::Stream> Handler<ops::FileUpload>::run(Act& act, model::FileUploadRequest& request, Message& plan) {
-  return open_observed(act, request, plan, ops::FileUpload::row.name, "file.written", &Counts::in);
+  return open_observed(act, request, plan, ops::FileUpload::row.name, "file.written", &Counts::in, request.offset);
+}
+
+Question Handler<ops::FileStaged>::resolve(Act&, model::FileStagedRequest& request) {
+  return question(protocol::Op::write, protocol::WriteRequest{request.path, 0644, protocol::kWriteStaged, request.user, request.upload, 0});
+}
+model::Staged Handler<ops::FileStaged>::answer(Act&, model::FileStagedRequest&, Answer&& answer) {
+  protocol::FileInfo info;
+  if (!protocol::decode(answer.body, info)) malformed_answer();
+  return {info.size};
 }
 
 Question Handler<ops::FileList>::resolve(Act&, model::FileListRequest& request) {

@@ -312,6 +312,23 @@ constexpr Field kFileUploadFields[] = {
     field<K::flag, &FileUploadRequest::parents>("parents", "Make missing directories."),
     field<K::flag, &FileUploadRequest::exclusive>("exclusive", "Fail if the path exists."),
     user_field<&FileUploadRequest::user>(),
+    field<K::text, &FileUploadRequest::upload>("upload", "A name under which what has come survives the stream.").size(0, kMaxUploadNameBytes).as(Format::name),
+    field<K::integer, &FileUploadRequest::offset>("offset", "Go on here; it must be what has come.").range(0, INT64_MAX - 1),
+    field<K::flag, &FileUploadRequest::restart>("restart", "Drop what has come, and begin anew."),
+};
+
+void check_file_upload(const void* object) {
+  const auto& upload = *static_cast<const FileUploadRequest*>(object);
+  if (upload.upload.empty() && upload.offset != 0) refuse_field("offset", "needs an upload");
+  if (upload.upload.empty() && upload.restart) refuse_field("restart", "needs an upload");
+  if (upload.restart && upload.offset != 0) refuse_field("offset", "cannot be together with restart");
+}
+
+constexpr Field kFileStagedFields[] = {
+    id_field<&FileStagedRequest::id>(),
+    path_field<&FileStagedRequest::path>("path", "Absolute path."),
+    field<K::text, &FileStagedRequest::upload>("upload", "The upload's name.").size(1, kMaxUploadNameBytes).as(Format::name).required(),
+    user_field<&FileStagedRequest::user>(),
 };
 
 constexpr Field kFileListFields[] = {
@@ -504,6 +521,7 @@ constexpr Field kStatsFields[] = {
     field<K::list, &SandboxStats::missing>("missing", "What is null because it cannot be read, and why.").items(kMaxEntries).written(),
 };
 
+constexpr Field kStagedFields[] = {field<K::integer, &Staged::size>("size", "Bytes that have come.").written()};
 constexpr Field kPrunedFields[] = {field<K::integer, &Pruned::pruned>("pruned", "How many were forgotten.").written()};
 constexpr Field kStatusFields[] = {field<K::text, &Status::status>("status", "What was done.").written()};
 
@@ -607,7 +625,8 @@ SVM_FIELDS(PruneRequest, kPruneFields, false)
 SVM_FIELDS(ExecRequest, kExecFields, false, &check_exec)
 SVM_FIELDS(FileReadRequest, kFileReadFields, false)
 SVM_FIELDS(FileWriteRequest, kFileWriteFields, false, &check_file_write)
-SVM_FIELDS(FileUploadRequest, kFileUploadFields, false)
+SVM_FIELDS(FileUploadRequest, kFileUploadFields, false, &check_file_upload)
+SVM_FIELDS(FileStagedRequest, kFileStagedFields, false)
 SVM_FIELDS(FileListRequest, kFileListFields, false)
 SVM_FIELDS(FileStatRequest, kFileStatFields, false)
 SVM_FIELDS(FileGlobRequest, kFileGlobFields, false)
@@ -632,6 +651,7 @@ SVM_FIELDS(SandboxInfo, kSandboxFields, false)
 SVM_FIELDS(SandboxList, kSandboxListFields, true)
 SVM_FIELDS(Status, kStatusFields, false)
 SVM_FIELDS(Pruned, kPrunedFields, false)
+SVM_FIELDS(Staged, kStagedFields, false)
 SVM_FIELDS(SandboxStats, kStatsFields, false)
 SVM_FIELDS(ExecResponse, kExecResponseFields, false)
 SVM_FIELDS(FileInfo, kFileInfoFields, false)

@@ -128,12 +128,12 @@ const Fields& fields_of();
 
 #define SVM_MODEL_REQUESTS(X)                                                                                                          \
   X(SpawnRequest) X(SandboxIdRequest) X(DestroyRequest) X(ListRequest) X(ExtendRequest) X(UpdateRequest) X(PruneRequest) X(ExecRequest) X(FileReadRequest) X(FileWriteRequest)            \
-  X(FileUploadRequest) X(FileListRequest) X(FileStatRequest) X(FileGlobRequest) X(FileSearchRequest) X(FileReplaceRequest) X(FileMoveRequest) X(FileChmodRequest)                 \
+  X(FileUploadRequest) X(FileStagedRequest) X(FileListRequest) X(FileStatRequest) X(FileGlobRequest) X(FileSearchRequest) X(FileReplaceRequest) X(FileMoveRequest) X(FileChmodRequest)                 \
   X(FileMkdirRequest) X(FileRemoveRequest) X(FileWatchRequest) X(FileTarGetRequest) X(FileTarPutRequest) X(PortDialRequest)            \
   X(PortWaitRequest) X(PortListRequest) X(EventFollowRequest) X(ExecListRequest) X(ExecGetRequest) X(ExecAttachRequest)                \
   X(ExecSignalRequest) X(ExecKillRequest) X(ExecResizeRequest) X(LogsRequest) X(ConsoleRequest)
 #define SVM_MODEL_ANSWERS(X)                                                                                                           \
-  X(SandboxInfo) X(SandboxList) X(Status) X(Pruned) X(ExecResponse) X(FileInfo) X(FileList) X(PathList) X(FileMatches) X(FileReplaced) X(FileEvent) X(PortList)       \
+  X(SandboxInfo) X(SandboxList) X(Status) X(Pruned) X(Staged) X(ExecResponse) X(FileInfo) X(FileList) X(PathList) X(FileMatches) X(FileReplaced) X(FileEvent) X(PortList)       \
   X(ExecInfo) X(ExecList) X(SandboxStats) X(ProcessInfo) X(ProcessList) X(LogLines)
 #define SVM_MODEL_DECLARE(T) \
   template <>                \

@@ -53,6 +53,7 @@ inline constexpr uint64_t kDefaultUnaryOutput = 16u << 20, kMaxUnaryOutput = 64u
 
 // Files.
 inline constexpr size_t kMaxPathBytes = 4095;
+inline constexpr size_t kMaxUploadNameBytes = 64;
 inline constexpr size_t kMaxContentBytes = 64u << 20; // in one request; larger files are uploaded on a stream
 inline constexpr uint32_t kMaxMode = 07777;
 inline constexpr size_t kMaxSearchBytes = 1024;       // of a text that is looked for

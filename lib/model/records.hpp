@@ -55,6 +55,7 @@ struct SandboxStats {
 /// {"status": "destroyed"} and the like.
 struct Status { std::string status; };
 struct Pruned { uint32_t pruned = 0; };
+struct Staged { uint64_t size = 0; };  // bytes of an upload that have come
 
 struct ExecResponse {
   std::string exec_id;       // names the command in history and in the audit log

@@ -98,7 +98,16 @@ struct FileWriteRequest {
   bool parents = true, exclusive = false, append = false;
   std::string user;
 };
-struct FileUploadRequest { std::string id, path; uint32_t mode = 0644; bool parents = true, exclusive = false; std::string user; };
+struct FileUploadRequest {
+  std::string id, path;
+  uint32_t mode = 0644;
+  bool parents = true, exclusive = false;
+  std::string user;
+  std::string upload;    // a name under which what has come survives the stream; "": none
+  uint64_t offset = 0;   // with `upload`: how much has come
+  bool restart = false;  // with `upload`: nothing that has come counts
+};
+struct FileStagedRequest { std::string id, path, upload, user; };
 struct FileListRequest { std::string id, path; uint32_t limit = 0; uint32_t depth = 1; std::string user; };  // 0: 10,000
 struct FileStatRequest { std::string id, path; bool follow = true; std::string user; };
 struct FileGlobRequest { std::string id, pattern; uint32_t limit = 0; std::string user; };

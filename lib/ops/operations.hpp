@@ -63,6 +63,8 @@ SVM_OPERATION(FileWrite, model::FileWriteRequest, model::Status, "file.write", S
               "file.write", 5, "Writes a file whole: it appears complete or not at all.");
 SVM_OPERATION(FileUpload, model::FileUploadRequest, Streamed, "file.upload", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::stream,
               "file.write", 5, "Writes a file from a stream; it appears when the stream is finished.");
+SVM_OPERATION(FileStaged, model::FileStagedRequest, model::Staged, "file.staged", Scope::file_write, ObjectRule::sandbox, Effect::read, Shape::unary,
+              "file.staged", 2, "How much of a named upload has come.");
 SVM_OPERATION(FileList, model::FileListRequest, model::FileList, "file.list", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::unary,
               "file.list", 5, "The entries of a directory, sorted by name.");
 SVM_OPERATION(FileStat, model::FileStatRequest, model::FileInfo, "file.stat", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::unary,
@@ -100,7 +102,7 @@ SVM_OPERATION(EventFollow, model::EventFollowRequest, Streamed, "event.follow", 
 /// Every operation, in the order they are listed to callers.
 using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, SandboxExtend, SandboxUpdate, SandboxStats, SandboxPrune, SandboxLogs,
                        SandboxConsole, ExecRun, ExecStart, ExecList, ExecGet, ExecAttach, ExecProcesses, ExecSignal, ExecKill, ExecResize, FileRead,
-                       FileWrite, FileUpload, FileList, FileStat, FileGlob, FileSearch, FileReplace, FileMove, FileChmod, FileMkdir, FileRemove, FileWatch, FileTarGet,
+                       FileWrite, FileUpload, FileStaged, FileList, FileStat, FileGlob, FileSearch, FileReplace, FileMove, FileChmod, FileMkdir, FileRemove, FileWatch, FileTarGet,
                        FileTarPut, PortDial, PortWait, PortList, EventFollow>;
 
 }  // namespace svm::ops

@@ -132,8 +132,15 @@ template <class V>
 void fields(V& v, typename V::template Of<WriteRequest>& s) {
   path(v, s.path);
   mode(v, s.mode);
-  v.range(s.flags, uint32_t{0}, kWriteParents | kWriteExclusive | kWriteAppend);
+  v.range(s.flags, uint32_t{0}, kWriteParents | kWriteExclusive | kWriteAppend | kWriteRestart | kWriteStaged);
   user(v, s.user);
+  v.text(s.upload, 0, kMaxUploadBytes);
+  v.number(s.offset);
+  v.require([&] {
+    const bool restart = (s.flags & kWriteRestart) != 0;
+    if (s.upload.empty()) return s.offset == 0 && !restart && (s.flags & kWriteStaged) == 0;
+    return is_printable(s.upload) && (s.flags & kWriteAppend) == 0 && !(restart && (s.offset != 0 || (s.flags & kWriteStaged) != 0));
+  });
 }
 
 template <class V>

@@ -16,6 +16,7 @@ namespace svm::protocol {
 
 // Limits a decoder enforces (tested at the limit and one beyond).
 inline constexpr uint32_t kMaxPathBytes = 4095;       // PATH_MAX less its NUL
+inline constexpr size_t kMaxUploadBytes = 64;   // of the name of an upload
 inline constexpr uint32_t kMaxArgs = 4096;            // argv entries
 inline constexpr uint32_t kMaxEnv = 4096;             // env entries
 inline constexpr uint32_t kMaxArgBytes = 128 * 1024;  // one argv or env string with its NUL: Linux MAX_ARG_STRLEN
@@ -213,9 +214,19 @@ void encode(std::string& out, const ConsoleRequest& v);
 struct ReadRequest { std::string path; uint64_t offset = 0, length = UINT64_MAX; User user; bool operator==(const ReadRequest&) const = default; };
 void encode(std::string& out, const ReadRequest& v);
 
-enum : uint32_t { kWriteParents = 1, kWriteExclusive = 2, kWriteAppend = 4 };
-/// The host sends DATA(bytes) and END (commit: the file appears whole, replacing what was there), or CANCEL (nothing happened).
-struct WriteRequest { std::string path; uint32_t mode = 0644; uint32_t flags = 0; User user; bool operator==(const WriteRequest&) const = default; };
+enum : uint32_t { kWriteParents = 1, kWriteExclusive = 2, kWriteAppend = 4, kWriteRestart = 8, kWriteStaged = 16 };
+/// The host sends DATA(bytes) and END (commit: the file appears whole, replacing what was there), or CANCEL (nothing happened). With
+/// `upload`, a name of the caller's, what has come survives its stream, and a next request with the same name and path goes on at `offset`, which
+/// is how much that was. kWriteRestart drops that first; kWriteStaged only asks: the Result's FileInfo has it as size.
+struct WriteRequest {
+  std::string path;
+  uint32_t mode = 0644;
+  uint32_t flags = 0;
+  User user;
+  std::string upload;  // "": none. At most kMaxUploadBytes, printable
+  uint64_t offset = 0;
+  bool operator==(const WriteRequest&) const = default;
+};
 void encode(std::string& out, const WriteRequest& v);
 
 struct StatRequest { std::string path; bool follow = true; User user; bool operator==(const StatRequest&) const = default; };

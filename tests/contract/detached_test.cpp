@@ -8,7 +8,7 @@
 #include "lab.hpp"
 
 using namespace svm::test;
-using stacyvm::Exec, stacyvm::Stream;
+using stacyvm::Exec, stacyvm::Pairs, stacyvm::Stream;
 using std::chrono::milliseconds;
 
 namespace {
@@ -120,6 +120,10 @@ TEST_CASE("the host is killed: the next owner has its sandboxes, and background 
     }
     while (sh(sandbox, "ls /tmp").find("foreground") == std::string::npos) {
     }
+    static Stream upload = sandbox.upload("/tmp/uploaded", "u");
+    upload.write("half and ");
+    while (sh(sandbox, "cat /tmp/.stacyvm-* 2> /dev/null || true") != "half and ") {
+    }
     return sandbox.id() + " " + background_stream.exec_id();
   });
   CHECK(code_of([&] { stacyvm::Instance second(in(state.path)); }) == STACYVM_E_CONFLICT);
@@ -131,6 +135,13 @@ TEST_CASE("the host is killed: the next owner has its sandboxes, and background 
   CHECK(session.sandbox("kept").id() == owner.word(0));
   CHECK(sh(sandbox, "cat /tmp/foreground; echo here") == "\nhere\n");
   CHECK(within(10'000, [&] { return sh(sandbox, "ps ax 2> /dev/null | grep -c '[s]leep 1000' || true") != "1\n"; }));  // its stream went with the host
+
+  const Pairs id = {{"id", sandbox.id()}};
+  REQUIRE(session.call("file.staged", id, R"({"path":"/tmp/uploaded","upload":"u"})") == R"({"size":9})");
+  Stream rest = sandbox.upload("/tmp/uploaded", "u", 9);
+  rest.write("half");
+  CHECK(rest.finish());
+  CHECK(sandbox.read_file("/tmp/uploaded") == "half and half");
 
   Stream again = sandbox.attach(owner.word(1));
   CHECK(read_until(again, "one\n") == "one\n");

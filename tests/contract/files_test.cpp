@@ -33,7 +33,7 @@ TEST_CASE("the operations are those that these tests know") {
   const std::set<std::string> known = {"sandbox.spawn", "sandbox.get", "sandbox.list", "sandbox.destroy", "sandbox.extend", "sandbox.update",
                                        "sandbox.stats", "sandbox.prune", "sandbox.logs", "sandbox.console", "event.follow", "exec.run", "exec.start", "exec.list",
                                        "exec.get", "exec.attach", "exec.processes", "exec.signal", "exec.kill", "exec.resize", "file.read", "file.write",
-                                       "file.upload", "file.list", "file.stat", "file.glob", "file.search", "file.replace", "file.move", "file.chmod", "file.mkdir", "file.remove", "file.watch", "file.tar_get", "file.tar_put",
+                                       "file.upload", "file.staged", "file.list", "file.stat", "file.glob", "file.search", "file.replace", "file.move", "file.chmod", "file.mkdir", "file.remove", "file.watch", "file.tar_get", "file.tar_put",
                                        "port.dial", "port.wait", "port.list"};
   const std::string json = stacyvm::operations();
   size_t count = 0;
@@ -280,4 +280,36 @@ TEST_CASE("what cannot be is refused with its own code") {
   CHECK(lab.refusal("file.glob", R"({"pattern":"/tmp/ten/*","limit":10})") == STACYVM_OK);
   CHECK(lab.refusal("file.glob", R"({"pattern":"/tmp/ten/*","limit":9})") == STACYVM_E_LIMIT);
   CHECK(lab.refusal("file.list", R"({"path":"/tmp/ten","limit":100001})") == STACYVM_E_INVALID);
+}
+
+TEST_CASE("an upload goes on in a next stream, and nothing is there before its end") {
+  FileLab lab;
+  const auto staged = [&] { return lab.call("file.staged", R"({"path":"/tmp/new/file","upload":"part-1"})"); };
+  const std::string mebibytes(3 * kMiB, 'x');
+  CHECK(staged() == R"({"size":0})");
+  {
+    Stream first = lab.sandbox.upload("/tmp/new/file", "part-1");
+    CHECK(first.write(mebibytes) == mebibytes.size());
+  }
+  // What a closed stream has sent arrives before what is asked after it.
+  CHECK(staged() == "{\"size\":" + std::to_string(mebibytes.size()) + "}");
+  CHECK(code_of([&] { lab.sandbox.stat("/tmp/new/file"); }) == STACYVM_E_FILE_NOT_FOUND);
+  Stream wrong = lab.sandbox.upload("/tmp/new/file", "part-1", 1);
+  try {
+    wrong.finish();
+    FAIL("it went on at a wrong place");
+  } catch (const stacyvm::Error& error) {
+    CHECK(error.code() == STACYVM_E_CONFLICT);
+    CHECK(has(error.what(), std::to_string(mebibytes.size()) + " bytes of it have come"));
+  }
+  Stream second = lab.sandbox.upload("/tmp/new/file", "part-1", mebibytes.size(), 0600);
+  CHECK(second.write("end") == 3);
+  CHECK(second.finish());
+  CHECK(lab.sandbox.read_file("/tmp/new/file") == mebibytes + "end");
+  CHECK((lab.sandbox.stat("/tmp/new/file").mode & 07777) == 0600);
+  CHECK(staged() == R"({"size":0})");
+  CHECK(lab.refusal("file.staged", R"({"path":"/tmp/x","upload":""})") == STACYVM_E_INVALID);
+  CHECK(code_of([&] { lab.sandbox.upload("/tmp/x", ""); }) == STACYVM_E_INVALID);
+  CHECK(code_of([&] { lab.sandbox.upload("/tmp/x", "-"); }) == STACYVM_E_INVALID);
+  CHECK(code_of([&] { lab.sandbox.upload("/tmp/x", "a", 1, 0, STACYVM_FILE_RESTART); }) == STACYVM_E_INVALID);
 }

@@ -26,7 +26,7 @@ void AgentTreeWriter::mkdir(std::string_view path, uint32_t mode) {
 }
 
 void AgentTreeWriter::begin_file(std::string_view path, uint32_t mode, uint64_t) {
-  file_ = send(protocol::Op::write, protocol::WriteRequest{absolute(path), mode, protocol::kWriteParents, user_});
+  file_ = send(protocol::Op::write, protocol::WriteRequest{absolute(path), mode, protocol::kWriteParents, user_, {}, 0});
 }
 
 void AgentTreeWriter::data(std::string_view bytes) {

@@ -94,6 +94,8 @@ const std::map<std::string, Call> kWithHandle = {
     {"stacyvm_socket_dial", [](void* h, stacyvm_error** e) { return stacyvm_socket_dial(other_type<stacyvm_sandbox>(h), "/x", 0, &g_stream, e); }},
     {"stacyvm_file_writer",
      [](void* h, stacyvm_error** e) { return stacyvm_file_writer(other_type<stacyvm_sandbox>(h), "/x", 0, 0, &g_stream, e); }},
+    {"stacyvm_file_upload",
+     [](void* h, stacyvm_error** e) { return stacyvm_file_upload(other_type<stacyvm_sandbox>(h), "/x", "u", 0, 0, 0, &g_stream, e); }},
     {"stacyvm_stream_next",
      [](void* h, stacyvm_error** e) { return stacyvm_stream_next(other_type<stacyvm_stream>(h), -1, out_struct<stacyvm_chunk>(), e); }},
     {"stacyvm_stream_read",
@@ -316,6 +318,12 @@ TEST_CASE("missing outputs and arguments out of range are named") {
   INVALID("timeout_ms", stacyvm_stream_finish(st, -3, &e));
   CHECK(stacyvm_stream_fd(st, 2) == -1);
   INVALID("out", stacyvm_queue_new(b.vm, nullptr, &e));
+  INVALID("out", stacyvm_file_upload(b.sandbox, "/x", "u", 0, 0, 0, nullptr, &e));
+  INVALID("path", stacyvm_file_upload(b.sandbox, nullptr, "u", 0, 0, 0, &g_stream, &e));
+  INVALID("upload", stacyvm_file_upload(b.sandbox, "/x", nullptr, 0, 0, 0, &g_stream, &e));
+  CHECK(stacyvm_file_upload(b.sandbox, "/x", std::string(65, 'u').c_str(), 0, 0, 0, &g_stream, nullptr) == STACYVM_E_INVALID);
+  INVALID("offset", stacyvm_file_upload(b.sandbox, "/x", "u", 1, 0, STACYVM_FILE_RESTART, &g_stream, &e));
+  INVALID("flags", stacyvm_file_upload(b.sandbox, "/x", "u", 0, 0, STACYVM_FILE_APPEND, &g_stream, &e));
   INVALID("st", stacyvm_queue_add_stream(q, nullptr, 1, 0, &e));
   INVALID("op", stacyvm_queue_add_op(q, nullptr, 0, &e));
   INVALID("out", stacyvm_queue_wait(q, 0, nullptr, 1, &g_count, &e));

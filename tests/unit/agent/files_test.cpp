@@ -44,7 +44,7 @@ struct Sandbox {
   Code code(const R& request) { return client.call(request).result.code; }
 };
 
-WriteRequest write(std::string path, uint32_t mode = 0644, uint32_t flags = 0) { return {std::move(path), mode, flags, {}}; }
+WriteRequest write(std::string path, uint32_t mode = 0644, uint32_t flags = 0) { return {std::move(path), mode, flags, {}, {}, 0}; }
 ReadRequest read(std::string path) { ReadRequest r; r.path = std::move(path); return r; }
 StatRequest stat_of(std::string path, bool follow = true) { return {std::move(path), follow, {}}; }
 ListRequest list(std::string path, uint32_t limit = 0, uint32_t depth = 1) { return {std::move(path), limit, depth, {}}; }

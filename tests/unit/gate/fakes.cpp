@@ -104,7 +104,7 @@ std::shared_ptr<channel::Stream> FakeSession::request(protocol::Op op, std::stri
   if (op == protocol::Op::stats) protocol::encode(made->result_value.body, protocol::DiskStats{4096, 1024, 10, 3});
   if (op == protocol::Op::search) protocol::encode(made->result_value.body, protocol::SearchSummary{});
   if (op == protocol::Op::replace) protocol::encode(made->result_value.body, protocol::Replaced{});
-  if (op == protocol::Op::stat) {
+  if (op == protocol::Op::stat || op == protocol::Op::write) {
     protocol::FileInfo info;
     info.type = protocol::FileType::directory;
     info.mode = 0755;

@@ -179,7 +179,7 @@ std::string body_of() {
   std::string mode, ids;
   if constexpr (requires(typename O::Request r) { r.exec_id; }) ids = R"(,"exec_id":"ex-aaaaaaaaaaaaaaaaaaaaaaaaaa","signal":15,"rows":24,"cols":80)";
   if constexpr (requires(typename O::Request r) { r.mode; }) mode = std::is_same_v<typename O::Request, model::ExecRequest> ? R"(,"mode":"argv")" : R"(,"mode":"0600")";
-  return R"({"id":")" + kId + R"(","command":"c","path":"/a","pattern":"/*","text":"t","old_path":"/a","new_path":"/b","ttl":"1m","metadata":{})" + ids + mode + "}";
+  return R"({"id":")" + kId + R"(","command":"c","path":"/a","pattern":"/*","text":"t","old_path":"/a","new_path":"/b","upload":"u","ttl":"1m","metadata":{})" + ids + mode + "}";
 }
 
 template <class Visit, class... O>

@@ -138,3 +138,23 @@ TEST_CASE("file: the other requests reach the agent whole, and answer the wire's
   CHECK(last().write.flags == protocol::kWriteExclusive);
   CHECK(last().write.mode == 0640);
 }
+
+TEST_CASE("file: an upload names itself and its place, and asking for its size writes nothing") {
+  Rig rig;
+  model::FileUploadRequest request;
+  request.id = kId;
+  request.path = "/a";
+  request.upload = "part";
+  request.offset = 7;
+  request.exclusive = true;
+  call_typed<ops::FileUpload>(rig, request);
+  CHECK(rig.session().last().write == protocol::WriteRequest{"/a", 0644, protocol::kWriteParents | protocol::kWriteExclusive, "", "part", 7});
+  request.offset = 0;
+  request.restart = true;
+  call_typed<ops::FileUpload>(rig, request);
+  CHECK(rig.session().last().write.flags == (protocol::kWriteParents | protocol::kWriteExclusive | protocol::kWriteRestart));
+  CHECK(rig.gate.run<ops::FileStaged>(rig.caller, {kId, "/a", "part", ""}).size == 42);
+  CHECK(rig.session().last().write == protocol::WriteRequest{"/a", 0644, protocol::kWriteStaged, "", "part", 0});
+  rig.script().result_value.body = "garbage";
+  CHECK(code_of([&] { rig.gate.run<ops::FileStaged>(rig.caller, {kId, "/a", "part", ""}); }) == Code::internal);
+}

@@ -231,6 +231,30 @@ TEST_CASE("limits: paths, modes and counts of file requests") {
   paths(FileMkdirRequest{});
   paths(FileRemoveRequest{});
 
+  auto upload = file<FileUploadRequest>(), wrong = upload;
+  upload.upload.assign(kMaxUploadNameBytes, 'u');
+  upload.offset = INT64_MAX - 1;
+  CHECK_NOTHROW(validate(upload));
+  wrong = upload;
+  wrong.upload += 'u';
+  check_refused("upload", [&] { validate(wrong); });
+  wrong = upload;
+  ++wrong.offset;
+  check_refused("offset", [&] { validate(wrong); });
+  wrong = upload;
+  wrong.upload = "a/b";
+  check_refused("upload", [&] { validate(wrong); });
+  wrong = upload;
+  wrong.upload.clear();
+  check_refused("offset", [&] { validate(wrong); });
+  wrong = upload;
+  wrong.restart = true;
+  check_refused("offset", [&] { validate(wrong); });
+  wrong.offset = 0;
+  CHECK_NOTHROW(validate(wrong));
+  wrong.upload.clear();
+  check_refused("restart", [&] { validate(wrong); });
+
   const auto modes = []<class T>(T) {
     T good = file<T>(), bad = file<T>();
     good.mode = kMaxMode;

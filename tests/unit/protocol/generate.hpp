@@ -117,7 +117,10 @@ inline void fill(Random& r, ProcessSignalRequest& v) {
 }
 inline void fill(Random& r, ConsoleRequest& v) { v = {r.next(), r.flag()}; }
 inline void fill(Random& r, ReadRequest& v) { v = {r.path(), r.next(), r.next(), r.text(0, 20)}; }
-inline void fill(Random& r, WriteRequest& v) { v = {r.path(), r.number(0, 07777), r.number(0, 7), r.text(0, 20)}; }
+inline void fill(Random& r, WriteRequest& v) {
+  v = {r.path(), r.number(0, 07777), r.number(0, 7), r.text(0, 20), "", 0};
+  if (r.flag()) v.flags &= ~kWriteAppend, v.upload = r.of("abcxyz019-_", 1, kMaxUploadBytes), v.offset = r.next();
+}
 inline void fill(Random& r, StatRequest& v) { v = {r.path(), r.flag(), r.text(0, 20)}; }
 inline void fill(Random& r, ListRequest& v) { v = {r.path(), r.number(), r.number(1, kMaxListDepth), r.text(0, 20)}; }
 inline void fill(Random& r, GlobRequest& v) { v = {r.path(), r.number(), r.text(0, 20)}; }

@@ -133,8 +133,22 @@ TEST_CASE("modes and flags") {
   check_mode<ChmodRequest>();
   check_mode<MkdirRequest>();
   check_mode<FileInfo>();
-  CHECK(accepts<WriteRequest>([](auto& v) { v.flags = 7; }));
-  CHECK_FALSE(accepts<WriteRequest>([](auto& v) { v.flags = 8; }));
+  CHECK(accepts<WriteRequest>([](auto& v) { v.flags = 7, v.upload = "", v.offset = 0; }));
+  CHECK_FALSE(accepts<WriteRequest>([](auto& v) { v.flags = 32; }));
+  const auto upload = [](size_t size, uint64_t offset, uint32_t flags) {
+    return accepts<WriteRequest>([&](auto& v) { v.upload = std::string(size, 'u'), v.offset = offset, v.flags = flags; });
+  };
+  CHECK(upload(0, 0, 0));
+  CHECK_FALSE(upload(0, 1, 0));
+  CHECK_FALSE(upload(0, 0, kWriteRestart));
+  CHECK_FALSE(upload(0, 0, kWriteStaged));
+  CHECK(upload(kMaxUploadBytes, UINT64_MAX, kWriteParents | kWriteExclusive));
+  CHECK_FALSE(upload(kMaxUploadBytes + 1, 0, 0));
+  CHECK(upload(1, 0, kWriteRestart));
+  CHECK(upload(1, 0, kWriteStaged));
+  CHECK_FALSE(upload(1, 1, kWriteRestart));
+  CHECK_FALSE(upload(1, 0, kWriteRestart | kWriteStaged));
+  CHECK_FALSE(upload(1, 0, kWriteAppend));
 
   std::string stat = encoded(make<StatRequest>(1));
   const size_t flag = stat.size() - 4 - make<StatRequest>(1).user.size() - 1;

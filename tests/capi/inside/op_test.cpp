@@ -65,14 +65,14 @@ TEST_CASE("what is cancelled before it began never begins") {
   const size_t threads = svm::capi::waiting_threads();
   std::vector<stacyvm_op*> ops(threads + 6);
   for (auto& op : ops) MUST(stacyvm_spawn_begin(b.session, nullptr, &op, err));
-  b.world->wait([&] { return b.world->spawns_entered == threads + 1; });  // and the bench's own
+  b.world->wait([&] { return b.world->spawns_entered == static_cast<int>(threads) + 1; });  // and the bench's own
   stacyvm_op_cancel(ops.back());
   CHECK(stacyvm_op_wait(ops.back(), 0, nullptr) == STACYVM_E_CANCELLED);
   b.world->release_spawns();
   for (size_t i = 0; i + 1 < ops.size(); ++i) CHECK(stacyvm_op_wait(ops[i], -1, nullptr) == STACYVM_OK);
-  CHECK(b.world->spawns_entered == ops.size());
+  CHECK(b.world->spawns_entered == static_cast<int>(ops.size()));
   for (auto* op : ops) stacyvm_op_close(op);
-  b.world->wait([&] { return b.world->destroys == ops.size() - 1; });
+  b.world->wait([&] { return b.world->destroys == static_cast<int>(ops.size()) - 1; });
 }
 
 TEST_CASE("cancel races with the end: either way the sandbox has one owner") {

@@ -157,7 +157,7 @@ class GroupLog final : public Log {
     failed_ = !failure.empty();
     if (failed_) {
       failure_ = std::move(failure);
-      failed_through_ = last;
+      failed_through_ = next_seq_ - 1;  // those that came meanwhile wait behind these
       ++failures_;
       flush_seq_ = written_seq_;  // whoever waits in flush() is told; the next one asks again
     } else {
@@ -184,7 +184,7 @@ class GroupLog final : public Log {
   bool stop_ = false;
   bool failed_ = false;        // the last attempt failed
   uint64_t failures_ = 0;
-  int64_t failed_through_ = 0; // the last row of the attempt that failed last
+  int64_t failed_through_ = 0; // the last row that there was when the last attempt failed
   int64_t retry_ms_ = kIntervalMs;
   std::string failure_;
 };

@@ -328,6 +328,21 @@ TEST_CASE("who waits for room is refused when the store fails") {
   CHECK(store.last_audit_seq() == static_cast<int64_t>(kMaxPending));
 }
 
+TEST_CASE("flush is told of rows that wait behind those that cannot be written") {
+  FakeStore store;
+  const auto log = Log::create(store, Durability::interval);
+  store.close_gate();
+  log->append(row());
+  REQUIRE(eventually([&] { return store.attempts == 1; }));
+  log->append(row());  // the first is being written
+  store.failing = true;
+  store.open_gate();
+  CHECK(code_of([&] { log->flush(); }) == Code::io);
+  store.failing = false;
+  log->flush();
+  CHECK(store.last_audit_seq() == 2);
+}
+
 TEST_CASE("destruction flushes, and ends when the store fails") {
   FakeStore store;
   {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "lab.hpp"
 
@@ -90,6 +91,35 @@ class Owner {
   pid_t pid_ = -1;
   std::string told_;
 };
+
+/// The launcher of the sandbox in which a process has the marker: the parent of its process 1. -1: there is none.
+pid_t launcher_of(const std::string& marker) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::string arguments;
+    std::getline(std::ifstream(entry.path() / "cmdline"), arguments);
+    if (arguments.find(marker) == std::string::npos) continue;
+    for (pid_t at = std::stoi(name); at > 1;) {
+      std::ifstream status("/proc/" + std::to_string(at) + "/status");
+      std::string line, program;
+      pid_t parent = 0;
+      while (std::getline(status, line)) {
+        if (line.starts_with("PPid:")) parent = std::stoi(line.substr(5));
+      }
+      std::getline(std::ifstream("/proc/" + std::to_string(at) + "/cmdline"), program, '\0');
+      if (program == "stacyvm-launcher") return at;
+      at = parent;
+    }
+  }
+  return -1;
+}
+
+void kill_launcher_of(const std::string& marker) {
+  const pid_t launcher = launcher_of(marker);
+  REQUIRE(launcher > 1);
+  REQUIRE(kill(launcher, SIGKILL) == 0);
+}
 
 /// Leaves nothing behind, whatever a test case did.
 struct State {
@@ -241,6 +271,41 @@ TEST_CASE("without an owner a sandbox ends at its expiry") {
   stacyvm::Instance vm(in(state.path));
   stacyvm::Session session = vm.session();
   CHECK(code_of([&] { session.sandbox(id); }) == STACYVM_E_NOT_FOUND);
+}
+
+TEST_CASE("the launcher is killed: its sandboxes are gone, and lost on record") {
+  for (const bool owned : {true, false}) {
+    CAPTURE(owned);
+    State state;
+    std::string id;
+    {
+      stacyvm::Instance vm(in(state.path));
+      stacyvm::Session session = vm.session();
+      stacyvm::Sandbox sandbox = session.spawn(spawn_options());
+      id = sandbox.id();
+      Stream stream = sandbox.exec_start(background("echo here; sleep 1000 #" + state.marker));
+      (void)read_until(stream, "here\n");
+      if (owned) {
+        kill_launcher_of(state.marker);
+        CHECK(within(10'000, [&] { return code_of([&] { session.sandbox(id); }) == STACYVM_E_NOT_FOUND; }));
+        stacyvm::Sandbox another = session.spawn(spawn_options());  // by another launcher
+        CHECK(sh(another, "echo works") == "works\n");
+        another.destroy();
+      }
+    }
+    if (!owned) kill_launcher_of(state.marker);
+    CHECK(within(10'000, [&] { return processes_with(state.marker) == 0; }));
+    stacyvm::Instance vm(in(state.path));
+    stacyvm::Session session = vm.session();
+    CHECK(code_of([&] { session.sandbox(id); }) == STACYVM_E_NOT_FOUND);
+    CHECK(session.call("exec.list", {{"sandbox_id", id}}).find("\"reason\":\"lost\"") != std::string::npos);
+    stacyvm::Stream events = session.events(0, R"({"types":["sandbox.destroyed"]})");
+    stacyvm_chunk chunk;
+    std::string text;
+    while (text.find(id) == std::string::npos && events.next(chunk, kPatience) == Stream::Next::chunk) text.assign(static_cast<const char*>(chunk.data), chunk.size);
+    CHECK(text.find("\"reason\":\"lost\"") != std::string::npos);
+    CHECK(groups_with(id) == 0);
+  }
 }
 
 TEST_CASE("DETACHED needs a directory, and one that may be written") {

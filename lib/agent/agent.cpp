@@ -16,6 +16,7 @@
 
 #include "agent/connection.hpp"
 #include "agent/loop.hpp"
+#include "core/fail_point.hpp"
 #include "isolation/lockdown.hpp"
 
 namespace svm::agent {
@@ -111,26 +112,31 @@ int lock_down(const protocol::Hello& hello, const Rights& rights, protocol::Read
   const uint64_t kept = rights.command_root;
 
   step = Step::bounding_set;
+  if (const int injected = SVM_FAIL_POINT("agent.bounding_set")) return injected;
   // Dropping needs CAP_SETPCAP; where the launcher did it before, nothing is left to drop.
   const int bounded = isolation::reduce_bounding_set(kept);
   if (bounded != 0 && (bounding_set() & ~kept) != 0) return -bounded;
   if (bounded != 0 && ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) return errno;
 
   step = Step::no_new_privs;
+  if (const int injected = SVM_FAIL_POINT("agent.no_new_privs")) return injected;
   if (const int error = isolation::set_no_new_privs()) return -error;
   ready.enforced |= protocol::kEnforcedNoNewPrivs;
 
   step = Step::landlock;
+  if (const int injected = SVM_FAIL_POINT("agent.landlock")) return injected;
   const int landlock = isolation::install_landlock(&ready.landlock_abi);
   if (landlock != 0 && landlock != -ENOSYS && landlock != -EOPNOTSUPP) return -landlock;
   if (landlock == 0) ready.enforced |= protocol::kEnforcedLandlock;
   if (landlock != 0) ready.landlock_abi = 0;
 
   step = Step::seccomp;
+  if (const int injected = SVM_FAIL_POINT("agent.seccomp")) return injected;
   if (const int error = isolation::install_seccomp(profile)) return -error;
   ready.enforced |= protocol::kEnforcedSeccomp;
 
   step = Step::capabilities;
+  if (const int injected = SVM_FAIL_POINT("agent.drop_capabilities")) return injected;
   if (const int error = isolation::set_capabilities(rights.permitted, rights.effective, rights.inheritable)) return -error;
   ready.enforced |= protocol::kEnforcedCapabilities;
   return 0;
@@ -159,7 +165,8 @@ int run(const AgentOptions& options) noexcept {
   uint64_t enforced = options.enforced;
   int early = 0;
   if (options.lock_down) {
-    early = -isolation::set_undumpable();
+    early = SVM_FAIL_POINT("agent.undumpable");
+    if (early == 0) early = -isolation::set_undumpable();
     if (early == 0) enforced |= protocol::kEnforcedUndumpable;
   }
   Connection connection(options.channel);
@@ -172,6 +179,7 @@ int run(const AgentOptions& options) noexcept {
   Fd root(options.root >= 0 ? ::fcntl(options.root, F_DUPFD_CLOEXEC, 3) : ::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (error == 0 && !root) error = errno;
   protocol::Hello hello;
+  if (error == 0) error = SVM_FAIL_POINT("agent.read_hello");
   if (error == 0) error = receive_hello(connection, options, hello);
   if (error) return fail(connection, Step::hello, error);
 

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/fail_point.hpp"
 #include "isolation/cgroup_files.hpp"
 #include "isolation/syscalls.hpp"
 
@@ -310,6 +311,7 @@ int CgroupParent::rename_v1(size_t slot_number, const char* name, Cgroup& out) n
 int CgroupParent::limit_v1(size_t slot_number, const char* name, const CgroupLimits& limits, LimitErrors& errors) noexcept {
   const Slot& slot = slots_[slot_number];
   Fd group, commands;
+  if (const int injected = SVM_FAIL_POINT("isolation.cgroup_limit")) return -injected;
   if (const int error = open_directory(slot.directory.get(), name, group)) return error;
   if (const int error = open_directory(group.get(), kCommandLevel, commands)) return error;
   apply_limits_v1(commands.get(), slot.controllers, limits, errors);
@@ -348,6 +350,7 @@ int CgroupParent::make_v2(const char* name, const CgroupLimits& limits, LimitErr
     oom.reset(::openat(commands.get(), "memory.events", O_RDONLY | O_CLOEXEC));
     if (!oom) error = -errno;
   }
+  if (error == 0) error = -SVM_FAIL_POINT("isolation.cgroup_limit");
   if (error != 0) {
     (void)remove_tree(slot.directory.get(), name, false);
     return error;

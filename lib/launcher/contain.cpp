@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/fail_point.hpp"
 #include "isolation/lockdown.hpp"
 #include "isolation/mount.hpp"
 #include "isolation/syscalls.hpp"
@@ -86,36 +87,36 @@ class Containment {
   explicit Containment(const Plan& plan) noexcept : plan_(plan), spawn_(*plan.spawn) {}
 
   [[noreturn]] void run() noexcept {
-    step(Step::sync, &Containment::wait_for_ids);
-    step(Step::groups, &Containment::drop_groups);
-    step(Step::identity, &Containment::become_inside_root);
-    step(Step::cgroup_namespace, &Containment::enter_cgroup_namespace);
-    step(Step::disk, &Containment::mount_disk);
-    step(Step::rootfs, &Containment::make_root);
-    step(Step::skeleton, &Containment::make_skeleton);
-    step(Step::usr, &Containment::show_host);
-    step(Step::proc, &Containment::mount_proc);
-    step(Step::inotify_share, &Containment::limit_inotify);
-    step(Step::proc_mask, &Containment::mask_proc);
-    step(Step::dev, &Containment::make_devices);
-    step(Step::devpts, &Containment::mount_devpts);
-    step(Step::workspace, &Containment::make_workspace);
-    step(Step::user_mount, &Containment::show_user_mounts);
-    step(Step::pivot_root, &Containment::change_root);
-    step(Step::hostname, &Containment::name_host);
-    step(Step::keyring, &Containment::leave_keyring);
-    step(Step::rlimits, &Containment::limit_resources);
-    step(Step::keep_caps, &Containment::become_agent_user);
-    step(Step::close_fds, &Containment::arrange_fds);
-    step(Step::exec_agent, &Containment::exec_agent);
+    step(Step::sync, &Containment::wait_for_ids, SVM_FAIL_POINT("contain.sync"));
+    step(Step::groups, &Containment::drop_groups, SVM_FAIL_POINT("contain.drop_groups"));
+    step(Step::identity, &Containment::become_inside_root, SVM_FAIL_POINT("contain.set_identity"));
+    step(Step::cgroup_namespace, &Containment::enter_cgroup_namespace, SVM_FAIL_POINT("contain.cgroup_namespace"));
+    step(Step::disk, &Containment::mount_disk, SVM_FAIL_POINT("contain.mount_disk"));
+    step(Step::rootfs, &Containment::make_root, SVM_FAIL_POINT("contain.mount_rootfs"));
+    step(Step::skeleton, &Containment::make_skeleton, SVM_FAIL_POINT("contain.make_skeleton"));
+    step(Step::usr, &Containment::show_host, SVM_FAIL_POINT("contain.mount_usr"));
+    step(Step::proc, &Containment::mount_proc, SVM_FAIL_POINT("contain.mount_proc"));
+    step(Step::inotify_share, &Containment::limit_inotify, SVM_FAIL_POINT("contain.limit_inotify"));
+    step(Step::proc_mask, &Containment::mask_proc, SVM_FAIL_POINT("contain.mask_proc"));
+    step(Step::dev, &Containment::make_devices, SVM_FAIL_POINT("contain.make_dev"));
+    step(Step::devpts, &Containment::mount_devpts, SVM_FAIL_POINT("contain.mount_devpts"));
+    step(Step::workspace, &Containment::make_workspace, SVM_FAIL_POINT("contain.make_workspace"));
+    step(Step::user_mount, &Containment::show_user_mounts, SVM_FAIL_POINT("contain.mount_user"));
+    step(Step::pivot_root, &Containment::change_root, SVM_FAIL_POINT("contain.pivot_root"));
+    step(Step::hostname, &Containment::name_host, SVM_FAIL_POINT("contain.set_hostname"));
+    step(Step::keyring, &Containment::leave_keyring, SVM_FAIL_POINT("contain.join_keyring"));
+    step(Step::rlimits, &Containment::limit_resources, SVM_FAIL_POINT("contain.set_rlimits"));
+    step(Step::keep_caps, &Containment::become_agent_user, SVM_FAIL_POINT("contain.keep_caps"));
+    step(Step::close_fds, &Containment::arrange_fds, SVM_FAIL_POINT("contain.close_fds"));
+    step(Step::exec_agent, &Containment::exec_agent, SVM_FAIL_POINT("contain.exec_agent"));
     ::_exit(kStepFailed);
   }
 
  private:
   static constexpr int kStepFailed = 3;
 
-  void step(Step name, int (Containment::*action)() noexcept) noexcept {
-    if (const int error = (this->*action)()) report(name, -error);
+  void step(Step name, int (Containment::*action)() noexcept, int injected) noexcept {
+    if (const int error = injected ? -injected : (this->*action)()) report(name, -error);
   }
 
   [[noreturn]] void report(Step name, int error) noexcept {
@@ -488,7 +489,12 @@ class Containment {
     char name[] = "stacyvm-agent";
     char mode[] = "guest";
     char* argv[] = {name, mode, text, nullptr};
+#ifdef SVM_FAIL_POINTS
+    char fail_point[fail_point::kEnvironmentBytes];
+    char* envp[] = {const_cast<char*>(fail_point::environment_of("agent.", fail_point)), nullptr};
+#else
     char* envp[] = {nullptr};
+#endif
     ::syscall(SYS_execveat, kAgentFd, "", argv, envp, AT_EMPTY_PATH);
     return -errno;
   }

@@ -21,6 +21,7 @@
 #include <unordered_map>
 
 #include "core/clock.hpp"
+#include "core/fail_point.hpp"
 #include "core/process.hpp"
 #include "isolation/cgroup.hpp"
 #include "isolation/lockdown.hpp"
@@ -137,6 +138,7 @@ class Launcher {
       files.rlim_cur = files.rlim_max;
       (void)::setrlimit(RLIMIT_NOFILE, &files);  // more room is better, less is an error of a later spawn
     }
+    if (const int injected = SVM_FAIL_POINT("launcher.exec_agent")) return failed(Step::exec_agent, -injected);
     agent_.reset(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
     if (!agent_) return failed(Step::exec_agent, -errno);
     // Unreadable to whoever runs it: then process 1's files in /proc belong to the host's root, and not to root inside.
@@ -158,8 +160,10 @@ class Launcher {
     if (const int error = namespaces_.enter(rootless_, layout_, step)) return failed(step, error);
     // Not rootless: there the kernel would give the id maps of undumpable children to root, and they could not be written. Commands that
     // share the user's id cannot name this process in any case: it is in no pid namespace of theirs.
-    if (!rootless_)
+    if (!rootless_) {
+      if (const int injected = SVM_FAIL_POINT("launcher.undumpable")) return failed(Step::undumpable, -injected);
       if (const int error = isolation::set_undumpable()) return failed(Step::undumpable, error);
+    }
     epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
     if (!epoll_) return failed(Step::sync, -errno);
     if (!watch(socket_.get(), kSocketKey) || !watch(host_.get(), kHostKey)) return failed(Step::sync, -errno);
@@ -375,15 +379,22 @@ class Launcher {
       abandon(*sandbox);
       return refuse(request.token, step, error);
     }
-    const Fd go(::eventfd(0, EFD_CLOEXEC));
+    const int injected = SVM_FAIL_POINT("launcher.sync");
+    const Fd go(injected ? -1 : ::eventfd(0, EFD_CLOEXEC));
     if (!go) {
-      const int error = -errno;
+      const int error = injected ? -injected : -errno;
       abandon(*sandbox);
       return refuse(request.token, Step::sync, error);
     }
     plan.go = go.get();
-    Step network_step{};
-    if (const int error = network_.prepare(network_step)) {
+    Step network_step = Step::network;
+    int network_error = -SVM_FAIL_POINT("launcher.make_network");
+    if (!network_error) network_error = network_.prepare(network_step);
+    if (const int injected = SVM_FAIL_POINT("launcher.loopback")) {
+      network_step = Step::loopback;
+      network_error = -injected;
+    }
+    if (const int error = network_error) {
       abandon(*sandbox);
       return refuse(request.token, network_step, error);
     }
@@ -400,11 +411,13 @@ class Launcher {
     }
     (void)write_all(go.get(), &kGo, sizeof kGo);  // a child that died meanwhile is reaped like any other
     sandbox->cgroup.close_fds();
-    if (!watch(sandbox->pidfd.get(), request.token)) {
+    int watch_error = -SVM_FAIL_POINT("launcher.watch");
+    if (!watch_error && !watch(sandbox->pidfd.get(), request.token)) watch_error = -errno;
+    if (watch_error) {
       (void)signal_pidfd(sandbox->pidfd.get(), SIGKILL);
       ::waitpid(pid, nullptr, __WALL);
       abandon(*sandbox);
-      return refuse(request.token, Step::clone, -errno);
+      return refuse(request.token, Step::clone, watch_error);
     }
     sandboxes_.emplace(request.token, std::move(sandbox));
   }
@@ -429,11 +442,13 @@ class Launcher {
     plan.group += "nogroup:x:65534:\n";
     plan.hosts = "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 " + request.hostname + "\n";
     if (!rootless_) {
+      if (const int injected = SVM_FAIL_POINT("launcher.mount_disk")) return {Step::disk, -injected};
       if (const int error = new_disk(plan, plan.disk)) return {Step::disk, error};
       if (::fchownat(plan.disk.get(), "", request.id_base, request.id_base, AT_EMPTY_PATH) < 0) return {Step::disk, -errno};
     }
     bool directory = false;
     if (request.root == protocol::RootKind::directory) {
+      if (const int injected = SVM_FAIL_POINT("launcher.open_rootfs")) return {Step::open_rootfs, -injected};
       if (const int error = namespaces_.clone_host_path(request.rootfs.c_str(), request.rootfs_device, request.rootfs_inode, false, plan.rootfs, directory))
         return {Step::open_rootfs, error};
       if (!directory) return {Step::open_rootfs, -ENOTDIR};
@@ -441,6 +456,7 @@ class Launcher {
     for (const protocol::HostMount& wanted : request.mounts) {
       PlannedMount planned;
       planned.guest = wanted.guest;
+      if (const int injected = SVM_FAIL_POINT("launcher.open_mount")) return {Step::open_mount, -injected};
       if (const int error = namespaces_.clone_host_path(wanted.host.c_str(), wanted.device, wanted.inode, true, planned.mount, planned.directory))
         return {Step::open_mount, error};
       const uint64_t attributes = isolation::kMountNoSuid | isolation::kMountNoDev | (wanted.writable ? 0 : isolation::kMountReadOnly);
@@ -456,7 +472,8 @@ class Launcher {
     limits.milli_cpus = request.milli_cpus;
     limits.pids = request.pids;
     if (request.memory != 0) limits.headroom = request.disk + kAgentHeadroom;
-    const int error = groups_.create(request.name.c_str(), limits, sandbox.cgroup);
+    int error = -SVM_FAIL_POINT("launcher.cgroup_create");
+    if (!error) error = groups_.create(request.name.c_str(), limits, sandbox.cgroup);
     sandbox.has_cgroup = error == 0;
     const auto missing = [&](int32_t applied) { return error ? -error : applied; };
     if (request.require_memory && missing(sandbox.cgroup.memory_error) != 0) return {Step::memory_limit, -missing(sandbox.cgroup.memory_error)};
@@ -485,13 +502,16 @@ class Launcher {
       if (sandbox.cgroup.into_fd() >= 0) {
         arguments.flags |= isolation::kCloneIntoCgroup;
         arguments.cgroup = static_cast<uint64_t>(sandbox.cgroup.into_fd());
-      } else if (const int error = sandbox.cgroup.enter()) {
-        return {Step::cgroup_attach, error};
+      } else {
+        if (const int injected = SVM_FAIL_POINT("launcher.cgroup_attach")) return {Step::cgroup_attach, -injected};
+        if (const int error = sandbox.cgroup.enter()) return {Step::cgroup_attach, error};
       }
     }
     // The kernel charges what a user namespace uses (inotify instances, namespaces ...) to the user who made it too: not to the host's root,
     // whose own would run out, but to an id of the sandbox's range.
-    const int switched = rootless_ ? 0 : set_effective_id(plan.spawn->id_base);
+    int switched = rootless_ ? 0 : set_effective_id(plan.spawn->id_base);
+    if (!rootless_ && switched == 0) switched = -SVM_FAIL_POINT("launcher.effective_ids");
+    if (switched == 0) switched = -SVM_FAIL_POINT("launcher.clone");
     // Whether it may be born in the group is a question of file rights, and stays root's: an id of the range has none there.
     if (!rootless_ && switched == 0 && (arguments.flags & isolation::kCloneIntoCgroup) != 0) ::syscall(SYS_setfsuid, 0);
     // A failure goes the same way as one of clone3: this process must leave the sandbox's group, whose removal kills what is inside.
@@ -523,8 +543,10 @@ class Launcher {
   }
 
   Outcome map_ids(const protocol::Spawn& request, Plan& plan, int pid) noexcept {
+    if (const int injected = SVM_FAIL_POINT("launcher.id_map")) return {Step::id_map, -injected};
     if (const int error = write_id_maps(namespaces_.proc(), pid, request, rootless_)) return {Step::id_map, error};
     if (rootless_ || !plan.rootfs) return {};
+    if (const int injected = SVM_FAIL_POINT("launcher.idmap_mount")) return {Step::idmap_mount, -injected};
     // The image's files belong to host users; inside they belong to the same numbers of the sandbox's range.
     char path[48];
     std::snprintf(path, sizeof path, "%d/ns/user", pid);

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/fail_point.hpp"
 #include "isolation/mount.hpp"
 #include "isolation/syscalls.hpp"
 
@@ -55,9 +56,12 @@ int show(int root, const char* source, const char* name, bool directory, uint64_
 
 int Namespaces::enter(bool rootless, HostLayout& layout, protocol::Step& step) noexcept {
   step = protocol::Step::user_namespace;
-  if (rootless)
+  if (rootless) {
+    if (const int injected = SVM_FAIL_POINT("launcher.user_namespace")) return -injected;
     if (const int error = own_user_namespace()) return error;
+  }
   step = protocol::Step::mount_private;
+  if (const int injected = SVM_FAIL_POINT("launcher.mount_private")) return -injected;
   if (::unshare(CLONE_NEWNS) < 0) return -errno;
   // The full namespace still follows what the host mounts later, and tells the host nothing.
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0) return -errno;

@@ -13,6 +13,7 @@ enum class Event {
   gone,             // everything of it is gone
   ended_by_itself,  // its process 1 or its launcher ended
   recovered,        // found at open without a living owner
+  recovery_stuck,   // the same, but it could not be ended yet
 };
 
 /// The state that follows; nothing when the event is not possible there (the caller reports a conflict).
@@ -32,6 +33,9 @@ constexpr std::optional<model::State> next_state(model::State state, Event event
       {running, Event::recovered, destroyed},
       {destroying, Event::gone, destroyed},
       {destroying, Event::recovered, destroyed},
+      {creating, Event::recovery_stuck, destroying},
+      {running, Event::recovery_stuck, destroying},
+      {destroying, Event::recovery_stuck, destroying},
   };
   for (const Row& row : kTable)
     if (row.from == state && row.event == event) return row.to;

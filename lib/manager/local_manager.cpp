@@ -430,7 +430,7 @@ class LocalManager final : public Manager {
       if (!idle_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return spawning_ == 0; }))
         throw Error(Code::timeout, "shutdown: sandboxes are still being started");
       for (const auto& [id, live] : sandboxes_)
-        if (live.record.state == State::running) ids.push_back(id);
+        if (live.record.state == State::running || stuck_.contains(id)) ids.push_back(id);
     }
     // All are killed at once, then waited for one after another.
     std::vector<std::thread> workers;
@@ -819,14 +819,21 @@ class LocalManager final : public Manager {
     }
   }
 
+  /// Also tries again what could not be ended before: that keeps its reason.
   void expire(const std::string& id) {
+    std::string why = "expired";
+    {
+      const std::lock_guard lock(mutex_);
+      const Live* live = find(id);
+      if (live && live->record.state == State::destroying) why = live->record.reason;
+    }
     try {
       destroy(id, "expired", 0);
-      audit_system("sandbox.destroy", id, "OK", "expired");
+      audit_system("sandbox.destroy", id, "OK", why);
     } catch (const Error& error) {
       if (error.code() == Code::not_found || error.code() == Code::conflict) return;
-      audit_system("sandbox.destroy", id, code_name(error.code()), "expired: " + error.message());
-      options_.log.write(LogLevel::error, "expiry of " + id + ": " + error.message());
+      audit_system("sandbox.destroy", id, code_name(error.code()), why + ": " + error.message());
+      options_.log.write(LogLevel::error, "end of " + id + " (" + why + "): " + error.message());
       const std::lock_guard lock(mutex_);
       if (sandboxes_.count(id)) deadlines_.emplace(system_clock().monotonic_ms() + kDestroyTimeoutMs, id);  // again later
     }
@@ -849,12 +856,37 @@ class LocalManager final : public Manager {
       }
     }
     for (const auto& [id, session] : found) {
-      session->destroy(kDestroyTimeoutMs);
-      audit_system("sandbox.destroy", id, "OK", "recovered: it had no record");
+      constexpr const char* kWhy = "recovered: it had no record";
+      try {
+        session->destroy(kDestroyTimeoutMs);
+        audit_system("sandbox.destroy", id, "OK", kWhy);
+      } catch (const Error& error) {  // it is killed; the launcher removes what is left of it when that can be
+        audit_system("sandbox.destroy", id, code_name(error.code()), std::string(kWhy) + ": " + error.message());
+        options_.log.write(LogLevel::error, "recovery of " + id + ": " + error.message());
+      }
     }
+    end_lost_execs();
     const std::lock_guard lock(mutex_);
     recovering_ = false;
     early_end_.clear();  // of those that had no record
+  }
+
+  /// Commands that run on record, of sandboxes that ended on record: their owner was killed between the two.
+  void end_lost_execs() {
+    std::set<std::string> seen;
+    store::Store::ExecQuery query;
+    query.state = store::Store::ExecState::running;
+    query.limit = kRecoveryPage;
+    for (;;) {
+      const std::vector<model::ExecRecord> page = store_->execs(query);
+      for (const model::ExecRecord& exec : page) {
+        query.after = exec.id;
+        if (!seen.insert(exec.sandbox_id).second) continue;
+        const std::optional<SandboxRecord> record = store_->get(exec.sandbox_id);
+        if (record && (record->state == State::destroyed || record->state == State::error)) end_execs(*record);
+      }
+      if (page.size() < query.limit) return;
+    }
   }
 
   void adopt(const SandboxRecord& record, const std::shared_ptr<providers::Session>& session) {
@@ -871,7 +903,12 @@ class LocalManager final : public Manager {
   }
 
   void bury(SandboxRecord record, const std::shared_ptr<providers::Session>& session) {
-    if (session) session->destroy(kDestroyTimeoutMs);
+    try {
+      if (session) session->destroy(kDestroyTimeoutMs);
+    } catch (const Error& error) {  // no reason not to have the others
+      leave_to_reaper(std::move(record), session, error);
+      return;
+    }
     const State from = record.state;
     const bool lost = options_.detached && !session && from == State::running;  // it should have lived on
     record.state = next_state(from, Event::recovered).value_or(State::error);
@@ -883,6 +920,21 @@ class LocalManager final : public Manager {
     end_execs(record);
     announce("reconcile.action", record, events::Data().text("action", "destroyed").text("reason", why));
     announce("sandbox.destroyed", record, events::Data().text("reason", record.reason));
+  }
+
+  /// It stays on record as being destroyed until it can be.
+  void leave_to_reaper(SandboxRecord record, const std::shared_ptr<providers::Session>& session, const Error& why) {
+    const State from = record.state;
+    record.state = next_state(from, Event::recovery_stuck).value_or(State::destroying);
+    record.reason = "recovered";
+    store_->update(record, from);
+    audit_system("sandbox.destroy", record.id, code_name(why.code()), record.reason + ": " + why.message());
+    options_.log.write(LogLevel::error, "recovery of " + record.id + ": " + why.message());
+    const std::lock_guard lock(mutex_);
+    if (!record.name.empty()) names_[{record.tenant_id, record.name}] = {record.id, record.spec};
+    stuck_.insert(record.id);
+    deadlines_.emplace(system_clock().monotonic_ms(), record.id);
+    sandboxes_[record.id] = {record, session};
   }
 
   const Options options_;

@@ -14,6 +14,7 @@
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
+#include "core/fail_point.hpp"
 #include "core/process.hpp"
 #include "isolation/syscalls.hpp"
 
@@ -32,6 +33,7 @@ constexpr int kExecFailed = 127;
 struct Child {
   const char* mode;
   int executable, fd;
+  const char* environment;  // its only variable; nullptr: none
   int error = 0;
 };
 
@@ -48,13 +50,21 @@ int run_child(void* argument) {
     for (int standard = 0; standard < kAgentFd; ++standard) ::close(standard);  // the application's terminal is none of ours
     char name[] = "stacyvm-launcher";
     char* argv[] = {name, const_cast<char*>(child.mode), nullptr};
-    char* envp[] = {nullptr};
+    char* envp[] = {const_cast<char*>(child.environment), nullptr};
     ::syscall(SYS_execveat, kAgentFd + 1, "", argv, envp, AT_EMPTY_PATH);
     // valgrind looks for the file by its name, which one in memory has not.
     if (errno == ENOENT) ::execve("/proc/self/fd/4", argv, envp);
   }
   child.error = errno;
   ::_exit(kExecFailed);
+}
+
+const char* environment() noexcept {
+#ifdef SVM_FAIL_POINTS
+  return fail_point::environment();
+#else
+  return nullptr;
+#endif
 }
 
 /// Its process id, or -1 with errno. Returns when the child has executed or ended.
@@ -76,14 +86,24 @@ int clone_child(Child& child, void* stack, int& pidfd) {
 std::string_view agent_bytes() noexcept { return {svm_agent_begin, static_cast<size_t>(svm_agent_end - svm_agent_begin)}; }
 
 AgentProcess AgentProcess::start(const char* mode, int fd) {
-  const auto failed = [](int error, const char* step) { return errno_error(Code::unavailable, error, step).with("step", step); };
+  const auto failed = [](int error, const char* step) {
+    const Code code = code_from_errno(error) == Code::limit ? Code::limit : Code::unavailable;
+    return errno_error(code, error, step).with("step", step);
+  };
   Fd executable;
   const std::string_view bytes = agent_bytes();
-  if (const int error = sealed_memfd("stacyvm-agent", bytes.data(), bytes.size(), executable)) throw failed(-error, "agent_memfd");
+  int error = -SVM_FAIL_POINT("host.agent_memfd");
+  if (!error) error = sealed_memfd("stacyvm-agent", bytes.data(), bytes.size(), executable);
+  if (error) throw failed(-error, "agent_memfd");
   // The stack, which grows down, with the child's argument at its low end.
+  if (const int injected = SVM_FAIL_POINT("host.agent_stack")) throw failed(injected, "agent_stack");
   void* stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (stack == MAP_FAILED) throw failed(errno, "agent_stack");
-  auto& child = *new (stack) Child{mode, executable.get(), fd};
+  if (const int injected = SVM_FAIL_POINT("host.agent_clone")) {
+    ::munmap(stack, kStackBytes);
+    throw failed(injected, "agent_clone");
+  }
+  auto& child = *new (stack) Child{mode, executable.get(), fd, environment()};
   // No signal handler of the application may run in the child, which shares its memory.
   sigset_t all, before;
   ::sigfillset(&all);

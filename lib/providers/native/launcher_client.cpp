@@ -10,6 +10,7 @@
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
+#include "core/fail_point.hpp"
 #include "core/process.hpp"
 #include "isolation/cgroup.hpp"
 
@@ -67,7 +68,9 @@ LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& ins
   if (self) fds.push_back(self.get());
   if (held >= 0) fds.push_back(held);
   if (listener) fds.push_back(listener.get());
-  if (const int error = send(init, fds)) throw errno_error(Code::unavailable, -error, "launcher").with("step", "launcher");
+  int error = -SVM_FAIL_POINT("provider.launcher");
+  if (!error) error = send(init, fds);
+  if (error) throw errno_error(Code::unavailable, -error, "launcher").with("step", "launcher");
   std::string buffer;
   protocol::LaunchMessage message;
   if (receive_within(socket_, system_clock().monotonic_ms() + kOnlineTimeoutMs, buffer, message, nullptr, nullptr) <= 0 ||
@@ -86,6 +89,7 @@ std::shared_ptr<LauncherClient> LauncherClient::take_over(channel::Reactor& reac
   Fd self;
   open_self(self);
   const int64_t end = system_clock().monotonic_ms() + kOnlineTimeoutMs;
+  SVM_FAIL_POINT_THROW(Code::unavailable, "provider.take_over");
   Fd socket = rendezvous.connect();
   if (!socket) return nullptr;
   const std::shared_ptr<LauncherClient> client(new LauncherClient(reactor, instance, std::move(socket)));

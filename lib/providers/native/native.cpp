@@ -15,6 +15,7 @@
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
+#include "core/fail_point.hpp"
 #include "core/id.hpp"
 #include "images/byte_source.hpp"
 #include "images/tar_reader.hpp"
@@ -56,7 +57,7 @@ struct Fate {
       if (why) refused = *why;
       if (!destroying && opening.ready) gone = std::move(on_gone);
       on_gone = nullptr;
-      last = channel;
+      if (opened) last = channel;  // otherwise what its process 1 said last may be in there, and is waited for
     }
     changed.notify_all();
     if (last) last->close();
@@ -98,10 +99,14 @@ class NativeSession final : public Session {
     return usage;
   }
 
-  void expire(int64_t in_ms) noexcept override { launcher_->expire(token_, in_ms); }
+  void expire(int64_t in_ms) noexcept override {
+    if (SVM_FAIL_POINT("provider.expire") == 0) launcher_->expire(token_, in_ms);
+  }
 
   void destroy(int64_t timeout_ms) override {
+    SVM_FAIL_POINT_THROW(Code::timeout, "provider.destroy");
     begin_destroy();
+    SVM_FAIL_POINT_THROW(Code::timeout, "provider.destroyed");
     if (!fate_->wait(timeout_ms, [&] { return fate_->exited; })) throw Error(Code::timeout, "the sandbox has not ended in time").with("step", "destroy");
   }
 
@@ -180,20 +185,24 @@ class Native final : public Provider {
     if (!ranges_) return std::nullopt;
     return IdSpace{first_id_, isolation::kEndHostId};
   }
-  bool claim_ids(uint32_t base) noexcept override { return ranges_ && ranges_->claim(base); }
+  bool claim_ids(uint32_t base) noexcept override { return SVM_FAIL_POINT("provider.claim_ids") == 0 && ranges_ && ranges_->claim(base); }
   void release_ids(uint32_t base) noexcept override {
+    (void)SVM_FAIL_POINT("provider.release_ids");  // cannot fail
     if (ranges_) ranges_->release(base);
   }
 
   std::shared_ptr<Session> launch(const LaunchSpec& spec, int64_t timeout_ms, std::function<void()> on_gone) override {
     const int64_t deadline = system_clock().monotonic_ms() + timeout_ms;
+    SVM_FAIL_POINT_THROW(Code::unavailable, "provider.launch");
     const User user = default_user(spec.user);
     std::shared_ptr<LauncherClient> launcher = this->launcher();
     protocol::Spawn request = make_request(spec, user);
     request.token = launcher->new_token();
 
     Fd ours, theirs;
-    if (const int error = make_socketpair(SOCK_STREAM, ours, theirs)) throw errno_error(Code::limit, -error, "sandbox channel");
+    int error = -SVM_FAIL_POINT("provider.channel");
+    if (!error) error = make_socketpair(SOCK_STREAM, ours, theirs);
+    if (error) throw errno_error(Code::limit, -error, "sandbox channel");
     for (const Fd* end : {&ours, &theirs})  // a smaller buffer is only slower
       for (const int option : {SO_SNDBUF, SO_RCVBUF}) (void)::setsockopt(end->get(), SOL_SOCKET, option, &kChannelBuffer, sizeof kChannelBuffer);
 
@@ -204,6 +213,7 @@ class Native final : public Provider {
     theirs.reset();
     std::shared_ptr<channel::Channel> channel;
     try {
+      SVM_FAIL_POINT_THROW(Code::unavailable, "provider.greet");
       channel = channel::Channel::create(reactor_, std::move(ours), make_hello(spec, user), tell(fate), [] {});
     } catch (...) {
       launcher->kill(request.token);
@@ -214,9 +224,12 @@ class Native final : public Provider {
       fate->channel = channel;
     }
     const bool answered = fate->wait(deadline - system_clock().monotonic_ms(), [&] { return fate->opened || fate->exited; });
-    if (!answered || !opened_ready(*fate)) fail(*launcher, request.token, *fate, *channel, answered);
+    // Its end is told on another socket than which step failed, and may overtake that.
+    if (answered) (void)fate->wait(kLastWordsMs, [&] { return fate->opened || fate->refused.step != protocol::Step::none; });
+    if (!answered || !runs(*fate)) fail(*launcher, request.token, *fate, *channel, answered);
 
     const auto session = make_session(launcher, request.token, fate, channel, spec.id);
+    SVM_FAIL_POINT_THROW(Code::unavailable, "provider.launched");  // the session ends the sandbox
     if (spec.root.kind == images::RootKind::tar) {
       try {
         unpack_root(spec.root, *session, deadline);
@@ -229,6 +242,7 @@ class Native final : public Provider {
   }
 
   std::map<std::string, std::shared_ptr<Session>> adopt(std::function<std::function<void()>(const std::string& id)> on_gone) override {
+    SVM_FAIL_POINT_THROW(Code::unavailable, "provider.adopt");
     struct Waiting {
       LauncherClient::Found found;
       std::shared_ptr<Fate> fate;
@@ -252,7 +266,7 @@ class Native final : public Provider {
     const int64_t deadline = system_clock().monotonic_ms() + kAdoptMs;
     for (Waiting& one : waiting) {
       const auto settled = [&] { return one.fate->opened || one.fate->exited; };
-      if (one.channel && one.fate->wait(deadline - system_clock().monotonic_ms(), settled) && opened_ready(*one.fate)) {
+      if (one.channel && one.fate->wait(deadline - system_clock().monotonic_ms(), settled) && runs(*one.fate)) {
         sessions.emplace(one.found.name, make_session(launcher_, one.found.token, one.fate, one.channel, one.found.name));
         continue;
       }
@@ -267,6 +281,7 @@ class Native final : public Provider {
   }
 
   void detach() noexcept override {
+    (void)SVM_FAIL_POINT("provider.detach");  // cannot fail
     const std::lock_guard lock(mutex_);
     if (launcher_) launcher_->detach();
   }
@@ -311,9 +326,10 @@ class Native final : public Provider {
     return launcher_;
   }
 
-  static bool opened_ready(Fate& fate) {
+  static bool runs(Fate& fate) {
     const std::lock_guard lock(fate.mutex);
-    return fate.opened && fate.opening.ready.has_value();
+    // Of one that ended before its agent was heard nobody else is told.
+    return fate.opened && fate.opening.ready.has_value() && !fate.exited;
   }
 
   [[noreturn]] static void fail(LauncherClient& launcher, uint64_t token, Fate& fate, channel::Channel& channel, bool answered) {
@@ -415,6 +431,7 @@ class Native final : public Provider {
   }
 
   static constexpr int64_t kCleanUpMs = 10'000;
+  static constexpr int64_t kLastWordsMs = 1'000;  // a forked worker of the application may hold the socket, whose end then never comes
   static constexpr int64_t kAdoptMs = 10'000;  // for all that were found
 
   channel::Reactor& reactor_;

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "core/error.hpp"
+#include "core/fail_point.hpp"
 #include "core/id.hpp"
 #include "protocol/launch.hpp"
 
@@ -61,9 +62,11 @@ Rendezvous::Rendezvous(const std::string& state_directory) {
   }
   random_bytes(key_.data(), key_.size());
   (void)::unlinkat(directory_.get(), kNewKey, 0);  // of one who was killed here
+  SVM_FAIL_POINT_THROW(Code::io, "rendezvous.make_key");
   file.reset(::openat(directory_.get(), kNewKey, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) throw io_error(kKey);
   if (const int error = write_all(file.get(), key_.data(), key_.size())) throw errno_error(Code::io, -error, "state directory: key");
+  SVM_FAIL_POINT_THROW(Code::io, "rendezvous.sync_key");
   if (::fsync(file.get()) < 0 || ::renameat(directory_.get(), kNewKey, directory_.get(), kKey) < 0 || ::fsync(directory_.get()) < 0) throw io_error(kKey);
 }
 
@@ -80,6 +83,7 @@ Fd Rendezvous::listen() const {
   Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!socket) throw errno_error(Code::limit, errno, "launcher socket");
   if (::unlinkat(directory_.get(), kSocket, 0) < 0 && errno != ENOENT) throw io_error(kSocket);
+  SVM_FAIL_POINT_THROW(Code::io, "rendezvous.listen");
   const sockaddr_un address = address_in(directory_);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 || ::listen(socket.get(), kBacklog) < 0)
     throw io_error(kSocket);

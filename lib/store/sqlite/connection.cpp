@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/fail_point.hpp"
+
 namespace svm::store {
 
 namespace {
@@ -162,8 +164,10 @@ Transaction::~Transaction() {
 
 void Transaction::commit() {
   static constexpr const char* kCommit = "COMMIT";
+  SVM_FAIL_POINT_THROW(Code::io, "store.commit");
   connection_.prepared(kCommit)->step();
   open_ = false;
+  (void)SVM_FAIL_POINT("store.committed");  // too late to fail
 }
 
 }  // namespace svm::store

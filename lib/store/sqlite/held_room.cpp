@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "core/fail_point.hpp"
+
 namespace svm::store {
 
 namespace {
@@ -40,6 +42,7 @@ void HeldRoom::hold(uint32_t live) {
   const int64_t wanted = kHeldRowsAlways + live / kSandboxesPerHeldRow;
   const int64_t held = rows();
   for (int64_t row = held; row < wanted; ++row) {
+    SVM_FAIL_POINT_THROW(Code::io, "store.hold_room");
     const Use add = connection_.prepared(kAdd);
     add->bind(row + 1).bind(kHeldRowBytes);
     add->step();
@@ -58,6 +61,7 @@ void HeldRoom::release(int64_t count) {
 // Blocks beyond the log's end: its size stays what SQLite makes it.
 void HeldRoom::hold_log() {
   if (log_held_) return;
+  SVM_FAIL_POINT_THROW(Code::io, "store.hold_log");
   int result;
   do result = ::fallocate(log_, FALLOC_FL_KEEP_SIZE, 0, kHeldLogBytes);
   while (result != 0 && errno == EINTR);
@@ -72,6 +76,7 @@ void HeldRoom::place_pages() {
   sqlite3* const db = connection_.get();
   sqlite3_int64 needed = integer(connection_, kPages) * page_bytes_;
   if (file_size(db) >= needed) return;
+  SVM_FAIL_POINT_THROW(Code::io, "store.place_pages");
   // The chunk is what SQLite rounds the file's size to; without one it ignores the hint.
   int chunk = static_cast<int>(page_bytes_);
   int result = sqlite3_file_control(db, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);

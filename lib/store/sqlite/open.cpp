@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "core/fail_point.hpp"
 #include "core/fd.hpp"
 #include "core/id.hpp"
 #include "store/directory.hpp"
@@ -60,6 +61,7 @@ void create_database(const std::string& path, const Fd& directory, std::span<con
   }
   remove_if_there(directory, kNewName);
   remove_if_there(directory, kNewJournal);
+  SVM_FAIL_POINT_THROW(Code::io, "store.create");
   {
     const Fd file(openat(directory.get(), kNewName, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode));
     if (!file) throw errno_error(Code::io, errno, "store: create");
@@ -71,12 +73,14 @@ void create_database(const std::string& path, const Fd& directory, std::span<con
     migrate(connection, steps);
     Statement insert(connection.get(), "INSERT INTO instance (one, instance_id) VALUES (1, ?)");
     const std::string instance = random_id("");
+    SVM_FAIL_POINT_THROW(Code::io, "store.insert_instance");
     insert.bind_text(instance).step();
   } catch (const Error&) {
     unlinkat(directory.get(), kNewJournal, 0);
     unlinkat(directory.get(), kNewName, 0);
     throw;
   }
+  SVM_FAIL_POINT_THROW(Code::io, "store.rename");
   if (renameat2(directory.get(), kNewName, directory.get(), kName, RENAME_NOREPLACE) != 0) {
     throw errno_error(Code::io, errno, "store: rename");
   }
@@ -173,6 +177,7 @@ Opened open_database(const std::string& path, bool read_only, std::span<const Sc
   // SQLite's locks are on the other two files, so that closing this descriptor drops none. It stays the same file for as long as a
   // connection is open; its name must be as durable as its content.
   opened.log.reset(openat(directory.get(), kLog, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+  SVM_FAIL_POINT_THROW(Code::io, "store.sync_directory");
   if (!opened.log) throw errno_error(Code::io, errno, "store: the write-ahead log");
   if (fsync(directory.get()) != 0) throw errno_error(Code::io, errno, "store: sync");
   return opened;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "core/fail_point.hpp"
 
 namespace svm::store {
 
@@ -20,6 +21,7 @@ void migrate(Connection& connection, std::span<const SchemaStep> steps) {
   for (size_t i = static_cast<size_t>(found); i < steps.size(); ++i) {
     try {
       Transaction transaction(connection);
+      SVM_FAIL_POINT_THROW(Code::io, "store.migrate");
       connection.exec(steps[i].sql);
       connection.exec(("PRAGMA user_version=" + std::to_string(i + 1)).c_str());
       connection.exec(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str());

@@ -9,6 +9,7 @@
 #include <set>
 #include <type_traits>
 
+#include "core/fail_point.hpp"
 #include "model/limits.hpp"
 #include "store/sqlite/held_room.hpp"
 #include "store/sqlite/open.hpp"
@@ -119,6 +120,7 @@ class SqliteStore final : public Store {
       Transaction transaction(connection);
       if (!row.name.empty()) refuse_taken_name(connection, row);
       row.id_base = record.id_base = reserve.ranges ? free_range(connection, reserve) : 0;
+      SVM_FAIL_POINT_THROW(Code::io, "store.insert_sandbox");
       const Use insert = connection.prepared(kInsert);
       bind_sandbox(*insert, row, blobs);
       insert->step();
@@ -140,6 +142,7 @@ class SqliteStore final : public Store {
       if (release != 0) room_->release(release);
       uint32_t id_base = 0;
       {
+        SVM_FAIL_POINT_THROW(Code::io, "store.update_sandbox");
         const Use update = connection.prepared(kUpdate);
         bind_sandbox(*update, record, blobs);
         update->bind_text(stored_state(from));
@@ -241,11 +244,13 @@ class SqliteStore final : public Store {
     write([&](Connection& connection) {
       Transaction transaction(connection);
       {
+        SVM_FAIL_POINT_THROW(Code::io, "store.forget_keys");
         const Use keys = connection.prepared(kForgetKeys);
         keys->bind(which.now_ms);
         keys->step();
       }
       {
+        SVM_FAIL_POINT_THROW(Code::io, "store.prune");
         const Use prune = connection.prepared(kPrune);
         prune->bind(which.ended_before_ms).bind(which.now_ms).bind_text(which.tenant).bind(kMaxPrune);
         prune->step();
@@ -263,6 +268,7 @@ class SqliteStore final : public Store {
       Transaction transaction(connection);
       int64_t seq = last_audit_seq_;
       for (const model::AuditRow& row : rows) {
+        SVM_FAIL_POINT_THROW(Code::io, "store.append_audit");
         const Use append = connection.prepared(kAppendAudit);
         bind_audit(*append, ++seq, row);
         append->step();
@@ -281,11 +287,13 @@ class SqliteStore final : public Store {
     });
     // What synchronous=FULL would do within the commit, done here without the writer's mutex: no spawn waits for the disk because an
     // audit row does. Should the log have been written back and begun anew meanwhile, that has synced both files.
-    if (durable && log_ && ::fdatasync(log_.get()) != 0) {
-      // The kernel reports a failed write once and then takes the pages for clean: to ask again would be answered with a lie.
-      sync_error_ = errno;
-      throw not_synced();
-    }
+    if (!durable || !log_) return;
+    int error = SVM_FAIL_POINT("store.sync_audit");
+    if (error == 0 && ::fdatasync(log_.get()) != 0) error = errno;
+    if (error == 0) return;
+    // The kernel reports a failed write once and then takes the pages for clean: to ask again would be answered with a lie.
+    sync_error_ = error;
+    throw not_synced();
   }
 
   std::vector<model::AuditRow> audit(int64_t after_seq, uint32_t limit) const override {
@@ -304,6 +312,7 @@ class SqliteStore final : public Store {
       Transaction transaction(connection);
       int64_t id = last_event_id_;
       for (const model::Event& event : events) {
+        SVM_FAIL_POINT_THROW(Code::io, "store.append_event");
         const Use append = connection.prepared(kAppendEvent);
         bind_event(*append, ++id, event);
         append->step();
@@ -318,6 +327,7 @@ class SqliteStore final : public Store {
           fresh->bind(oldest_ms);
           through = std::max(through, (fresh->step() ? fresh->integer() : id + 1) - 1);
         }
+        SVM_FAIL_POINT_THROW(Code::io, "store.forget_events");
         const Use forget = connection.prepared(kForgetEvents);
         forget->bind(through);
         forget->step();
@@ -349,17 +359,20 @@ class SqliteStore final : public Store {
       std::set<std::string_view> sandboxes;
       for (const model::ExecRecord& exec : execs) {
         if (exec.id.empty()) {
+          SVM_FAIL_POINT_THROW(Code::io, "store.end_execs");
           const Use end = connection.prepared(kEndExecs);
           end->bind(exec.ended_ms).bind_text(exec.reason).bind_text(exec.sandbox_id);
           end->step();
           continue;
         }
+        SVM_FAIL_POINT_THROW(Code::io, "store.write_exec");
         const Use written = connection.prepared(kWriteExec);
         bind_exec(*written, exec);
         written->step();
         sandboxes.insert(exec.sandbox_id);
       }
       for (const std::string_view sandbox : sandboxes) {
+        SVM_FAIL_POINT_THROW(Code::io, "store.forget_execs");
         const Use forget = connection.prepared(kForgetExecs);
         forget->bind_text(sandbox).bind(model::kMaxExecHistory);
         forget->step();
@@ -444,6 +457,7 @@ class SqliteStore final : public Store {
   }
 
   static void free_key(Connection& connection, std::string_view sandbox) {
+    SVM_FAIL_POINT_THROW(Code::io, "store.free_key");
     const Use free = connection.prepared(kFreeKey);
     free->bind_text(sandbox);
     free->step();
@@ -461,6 +475,7 @@ class SqliteStore final : public Store {
       forget->bind_text(row.tenant_id).bind_text(reserve.key).bind(reserve.now_ms);
       forget->step();
     }
+    SVM_FAIL_POINT_THROW(Code::io, "store.insert_key");
     const Use insert = connection.prepared(kInsertKey);
     insert->bind_text(row.tenant_id).bind_text(reserve.key).bind_blob(reserve.request).bind_text(row.id).bind(reserve.key_expires_ms);
     insert->step();

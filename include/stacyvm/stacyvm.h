@@ -567,6 +567,8 @@ STACYVM_API int32_t stacyvm_socket_dial(stacyvm_sandbox *sb, const char *path, u
  *  remembers the last position misses nothing. An event comes within some 20 ms of what it tells.
  *  filter_json: NULL, or an object with "types" (at most 32 of: sandbox.created, .running, .updated, .destroyed, .error; exec.started,
  *  .completed, .failed, .timeout; file.written, .read; operation.failed; resource.limit; reconcile.action) and "sandbox_id".
+ *  resource.limit has data.resource: output, disk, memory (a process was killed for want of it) or pids (one was refused). The last two are
+ *  looked for when a command did not end with 0 and by sandbox.stats, where this host counts them.
  *  Kept are the newest 100,000 events (10,000 without a state directory) of the last 7 days. Where events are gone that this stream has not
  *  delivered, an event "events.gap" takes their place, whatever the filter: position the last one that is gone, data.first_id the next one.
  *  "events.lost" (data.count) stands for events that could not be stored. A slow reader costs nothing and delays nobody.

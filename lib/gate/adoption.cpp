@@ -14,10 +14,10 @@ void watch_end(manager::Manager& manager, const model::SandboxRecord& sandbox, c
   const Witness witness(manager.events(), sandbox, exec);
   Message ask = message(protocol::Op::attach, protocol::AttachRequest{exec.id, UINT64_MAX, true});
   auto stream = manager.session(sandbox.id)->request(ask.op, std::move(ask.payload));
-  auto observed = std::make_shared<ObservedStream>(std::move(stream), [witness](const protocol::Result* result, const Counts&) {
+  auto observed = std::make_shared<ObservedStream>(std::move(stream), [witness, &manager](const protocol::Result* result, const Counts&) {
     protocol::ExecResult ended;
     if (result && result->code == Code::ok && protocol::decode(result->body, ended))
-      witness.exec_ended(ended, 0, 0);
+      witness.exec_ended(manager, ended, 0, 0);
     else
       witness.exec_failed(Code::closed, "its owner ended");
   });

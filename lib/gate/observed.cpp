@@ -60,7 +60,7 @@ void Witness::exec_started(std::string exec_id, const model::ExecRequest& reques
   tell("exec.started", data);
 }
 
-void Witness::exec_ended(const protocol::ExecResult& result, uint64_t out, uint64_t err) const {
+void Witness::exec_ended(manager::Manager& manager, const protocol::ExecResult& result, uint64_t out, uint64_t err) const {
   model::ExecRecord exec = exec_;
   exec.ended_ms = system_clock().wall_ms();
   exec.reason = exec_reason_name(result.reason);
@@ -79,6 +79,8 @@ void Witness::exec_ended(const protocol::ExecResult& result, uint64_t out, uint6
   tell(result.reason == protocol::ExecReason::timeout ? "exec.timeout" : "exec.completed", data);
   if (result.reason == protocol::ExecReason::oom) tell("resource.limit", events::Data().text("resource", "memory"));
   if (result.reason == protocol::ExecReason::output_limit) tell("resource.limit", events::Data().text("resource", "output"));
+  // Whatever ran into a limit inside mostly ends in a command that says so; the others are not worth the look.
+  if (result.exit_code != 0) manager.look_at_limits(sandbox_, result.reason == protocol::ExecReason::oom ? 1 : 0);
 }
 
 void Witness::exec_failed(Code code, std::string_view message, const Counts& counts) const {

@@ -57,7 +57,7 @@ class Witness {
   void tell(std::string_view type, const events::Data& data) const { log_->append(std::string(type), sandbox_, tenant_, data.json()); }
   /// Both of one command, by its id.
   void exec_started(std::string exec_id, const model::ExecRequest& request);
-  void exec_ended(const protocol::ExecResult& result, uint64_t out, uint64_t err) const;
+  void exec_ended(manager::Manager& manager, const protocol::ExecResult& result, uint64_t out, uint64_t err) const;
   /// It could not be started, was cancelled before it ended, or its sandbox went away.
   void exec_failed(Code code, std::string_view message, const Counts& counts = {}) const;
   /// And, where a limit of the sandbox was why, which.

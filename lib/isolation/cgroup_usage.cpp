@@ -50,6 +50,16 @@ void read_value(int directory, const char* file, int64_t& value, int& error, Par
   error = failed == -ENOENT ? EOPNOTSUPP : failed ? -failed : value < 0 ? EBADMSG : 0;
 }
 
+auto keyed(const char* key) noexcept {
+  return [key](const std::string& text) { return parse_keyed_count(text.data(), text.size(), key); };
+}
+
+void read_pids(int directory, CgroupUsage& out) noexcept {
+  int uncounted = 0;  // is no news: the number of processes is there all the same
+  read_value(directory, "pids.current", out.pids, out.pids_error, [](const std::string& text) { return parse_count(text.data(), text.size()); });
+  read_value(directory, "pids.events", out.pids_refused, uncounted, keyed("max"));
+}
+
 int64_t whole(const std::string& text) noexcept { return parse_count(text.data(), text.size()); }
 
 void read_v1(const CgroupTexts& texts, const char* instance, const char* name, CgroupUsage& out) noexcept {
@@ -63,7 +73,7 @@ void read_v1(const CgroupTexts& texts, const char* instance, const char* name, C
   if (!no_memory) {
     read_value(memory.get(), "memory.usage_in_bytes", out.memory, out.memory_error, whole);
     read_value(memory.get(), "memory.max_usage_in_bytes", out.memory_peak, out.memory_peak_error, whole);
-    read_value(memory.get(), "memory.oom_control", out.oom_kills, out.oom_error, [](const std::string& text) { return parse_keyed_count(text.data(), text.size(), "oom_kill"); });
+    read_value(memory.get(), "memory.oom_control", out.oom_kills, out.oom_error, keyed("oom_kill"));
   }
   // Where cpu time is counted by a hierarchy of its own, the sandbox has no group there.
   if (!no_cpu)
@@ -71,16 +81,15 @@ void read_v1(const CgroupTexts& texts, const char* instance, const char* name, C
       const int64_t ns = whole(text);
       return ns < 0 ? ns : ns / kNsPerUs;
     });
-  if (!no_pids) read_value(pids.get(), "pids.current", out.pids, out.pids_error, whole);
+  if (!no_pids) read_pids(pids.get(), out);
 }
 
 void read_v2(int directory, CgroupUsage& out) noexcept {
-  const auto keyed = [](const char* key) { return [key](const std::string& text) { return parse_keyed_count(text.data(), text.size(), key); }; };
   read_value(directory, "cpu.stat", out.cpu_us, out.cpu_error, keyed("usage_usec"));
   read_value(directory, "memory.current", out.memory, out.memory_error, whole);
   read_value(directory, "memory.peak", out.memory_peak, out.memory_peak_error, whole);
   read_value(directory, "memory.events", out.oom_kills, out.oom_error, keyed("oom_kill"));
-  read_value(directory, "pids.current", out.pids, out.pids_error, whole);
+  read_pids(directory, out);
 }
 
 }  // namespace

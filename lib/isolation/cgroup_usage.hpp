@@ -8,6 +8,7 @@ namespace svm::isolation {
 struct CgroupUsage {
   // -1: not to be read, and the errno beside it says why (EOPNOTSUPP: this kernel does not count it).
   int64_t cpu_us = -1, memory = -1, memory_peak = -1, pids = -1, oom_kills = -1;
+  int64_t pids_refused = -1;  // processes that the limit refused; -1: not counted here
   int cpu_error = 0, memory_error = 0, memory_peak_error = 0, pids_error = 0, oom_error = 0;
 };
 

@@ -43,6 +43,8 @@ Error not_found() { return Error(Code::not_found, "sandbox not found"); }
 struct Live {
   SandboxRecord record;
   std::shared_ptr<providers::Session> session;  // none while it is being made
+  // Of what its control groups count, how much has become events; kills that others have told of and that are not in it yet.
+  int64_t kills_seen = 0, kills_told = 0, refusals_seen = 0;
 };
 
 using TenantName = std::pair<std::string, std::string>;  // a tenant, and a name or key of its own
@@ -298,6 +300,7 @@ class LocalManager final : public Manager {
       session = live.session;
     }
     providers::Usage usage = session->usage();
+    tell_limits(record.id, usage);
     const auto enforced = [&](std::string_view what) { return std::find(record.enforced.begin(), record.enforced.end(), what) != record.enforced.end(); };
     model::SandboxStats stats;
     stats.id = record.id;
@@ -682,6 +685,39 @@ class LocalManager final : public Manager {
     wake_.notify_one();
   }
 
+  void look_at_limits(std::string_view id, int64_t told) override {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = sandboxes_.find(std::string(id));
+      if (found == sandboxes_.end() || !found->second.session) return;
+      found->second.kills_told += told;
+      to_look_at_.insert(found->first);
+    }
+    wake_.notify_one();
+  }
+
+  /// Makes events of what `usage` counts more than the last one did.
+  void tell_limits(const std::string& id, const providers::Usage& usage) {
+    SandboxRecord record;
+    int64_t kills = 0, refusals = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = sandboxes_.find(id);
+      if (found == sandboxes_.end()) return;
+      Live& live = found->second;
+      kills = std::max<int64_t>(0, usage.oom_kills - live.kills_seen);
+      refusals = std::max<int64_t>(0, usage.pids_refused - live.refusals_seen);
+      live.kills_seen += kills;
+      live.refusals_seen += refusals;
+      const int64_t told = std::min(kills, live.kills_told);
+      live.kills_told -= told;
+      kills -= told;
+      record = live.record;
+    }
+    if (kills > 0) announce("resource.limit", record, events::Data().text("resource", "memory").number("count", kills));
+    if (refusals > 0) announce("resource.limit", record, events::Data().text("resource", "pids").number("count", refusals));
+  }
+
   void announce(std::string_view type, const SandboxRecord& record, const events::Data& data) {
     events_->append(std::string(type), record.id, record.tenant_id, data.json());
   }
@@ -787,6 +823,17 @@ class LocalManager final : public Manager {
         kept_.insert(std::move(node));
         lock.unlock();
         may_have_ended(stream.get());
+        lock.lock();
+        continue;
+      }
+      if (!to_look_at_.empty()) {
+        const std::string id = std::move(to_look_at_.extract(to_look_at_.begin()).value());
+        const auto found = sandboxes_.find(id);
+        std::shared_ptr<providers::Session> session = found == sandboxes_.end() ? nullptr : found->second.session;
+        if (!session) continue;
+        lock.unlock();
+        tell_limits(id, session->usage());
+        session.reset();  // may be the last one, and may call us
         lock.lock();
         continue;
       }
@@ -897,6 +944,12 @@ class LocalManager final : public Manager {
       if (!record.name.empty()) names_[{record.tenant_id, record.name}] = {record.id, record.spec};
       if (early_end_.erase(record.id) > 0) lost_.push_back(record.id);
     }
+    const providers::Usage usage = session->usage();
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = sandboxes_.find(record.id);
+      if (found != sandboxes_.end()) found->second.kills_seen = std::max<int64_t>(0, usage.oom_kills), found->second.refusals_seen = std::max<int64_t>(0, usage.pids_refused);
+    }
     if (options_.detached) session->expire(record.expires_ms - system_clock().wall_ms());
     audit_system("sandbox.adopt", record.id, "OK", "its former owner has ended");
     announce("reconcile.action", record, events::Data().text("action", "adopted").text("reason", "its former owner has ended"));
@@ -961,6 +1014,7 @@ class LocalManager final : public Manager {
   };
   std::map<TenantName, Named> names_;       // of live sandboxes, and of spawns under way
   std::map<TenantName, std::string> keys_;  // idempotency keys of spawns under way: the request's fingerprint
+  std::set<std::string> to_look_at_;   // what their limits did is to be told
   std::set<std::pair<int64_t, std::string>> deadlines_;  // monotonic
   std::vector<std::string> lost_;
   std::unordered_map<channel::Stream*, std::shared_ptr<channel::Stream>> kept_;

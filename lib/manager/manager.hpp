@@ -62,6 +62,9 @@ class Manager {
   /// The record of a live sandbox the caller may see; Error not_found otherwise (also for destroyed ones).
   virtual model::SandboxRecord get(std::string_view id) = 0;
   /// The same by its name among the tenant's.
+  /// A command of it did not end well: what its limits did meanwhile becomes events, soon. `told`: processes killed for want of memory of
+  /// which the caller told itself. Any thread, does not block.
+  virtual void look_at_limits(std::string_view id, int64_t told) = 0;
   virtual model::SandboxRecord get_named(std::string_view tenant, std::string_view name) = 0;
   virtual std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) = 0;
   /// The history of commands, up to this moment.

@@ -63,7 +63,7 @@ SVM_OPERATION(FileWrite, model::FileWriteRequest, model::Status, "file.write", S
               "file.write", 5, "Writes a file whole: it appears complete or not at all.");
 SVM_OPERATION(FileUpload, model::FileUploadRequest, Streamed, "file.upload", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::stream,
               "file.write", 5, "Writes a file from a stream; it appears when the stream is finished.");
-SVM_OPERATION(FileStaged, model::FileStagedRequest, model::Staged, "file.staged", Scope::file_write, ObjectRule::sandbox, Effect::read, Shape::unary,
+SVM_OPERATION(FileStaged, model::FileStagedRequest, model::Staged, "file.staged", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::unary,
               "file.staged", 2, "How much of a named upload has come.");
 SVM_OPERATION(FileList, model::FileListRequest, model::FileList, "file.list", Scope::file_read, ObjectRule::sandbox, Effect::read, Shape::unary,
               "file.list", 5, "The entries of a directory, sorted by name.");

@@ -32,6 +32,7 @@ struct LaunchSpec {
 /// What a sandbox uses now. -1: cannot be read, and `missing` says why: "cpu_us: ...".
 struct Usage {
   int64_t cpu_us = -1, memory = -1, memory_peak = -1, pids = -1, oom_kills = -1;  // of its commands
+  int64_t pids_refused = -1;  // processes that its limit refused; -1 needs no reason
   uint32_t open_streams = 0;
   std::vector<std::string> missing;
 };

@@ -117,6 +117,37 @@ TEST_CASE("a full disk is an event") {
   CHECK(has(next(stream).text, R"("resource":"disk")"));
 }
 
+TEST_CASE("a process that is killed for want of memory, or refused, is an event, whatever becomes of its command") {
+  stacyvm::Spawn spawn = spawn_options();
+  spawn.memory_bytes = 64 << 20;
+  spawn.pids = 16;
+  spawn.flags = STACYVM_SPAWN_BEST_EFFORT;
+  Lab lab(spawn);
+  SVM_SKIP_UNLESS(enforces(lab.sandbox, "memory") && enforces(lab.sandbox, "pids"), "this host cannot limit memory and processes");
+  stacyvm::Stream stream = lab.session.events(-1, R"({"types":["resource.limit"]})");
+  // The shell goes on after the kill of what it ran: no command's reason tells of it.
+  auto hog = stacyvm::Exec::program({"sh", "-c", "tail /dev/zero; exit 3"});
+  const auto end = lab.sandbox.exec(hog);
+  CHECK(end.exit_code == 3);
+  CHECK(end.reason == STACYVM_REASON_EXITED);
+  Seen seen = next(stream);
+  CHECK(has(seen.text, R"("resource":"memory","count":1)"));
+  lab.sandbox.exec(stacyvm::Exec::program({"sh", "-c", "for i in $(seq 40); do sleep 5 & done; exit 4"}));
+  seen = next(stream);
+  CHECK(has(seen.text, R"("resource":"pids","count":)"));
+  // One that is killed itself is told once: by its own end.
+  CHECK(lab.sandbox.exec(stacyvm::Exec::program({"tail", "/dev/zero"})).reason == STACYVM_REASON_OOM);
+  seen = next(stream);
+  CHECK(has(seen.text, R"({"resource":"memory"})"));
+  (void)lab.session.call("sandbox.stats", {{"id", lab.sandbox.id()}}, "");
+  lab.sandbox.exec(stacyvm::Exec::program({"false"}));
+  lab.sandbox.destroy();
+  stacyvm::Stream all = lab.session.events(0, R"({"types":["resource.limit","sandbox.destroyed"]})");
+  size_t memory = 0;
+  while (type_of(seen = next(all)) != "sandbox.destroyed") memory += has(seen.text, R"("resource":"memory")");
+  CHECK(memory == 2);
+}
+
 TEST_CASE("events are filtered, replayed from an id, and refused beyond the last") {
   stacyvm::Instance vm;
   stacyvm::Session session = vm.session();

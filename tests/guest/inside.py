@@ -140,7 +140,8 @@ class Place:
         done = self.run(f"{HERE}/{name}", "-d", *arguments, timeout=timeout)
         cases = re.search(r"test cases: *(\d+) \| *(\d+) passed", done.stdout)
         if done.returncode != 0 or not cases or int(cases[2]) == 0:
-            print(done.stdout[-6000:], done.stderr[-1000:])
+            parts = re.split(r"^=+$", done.stdout, flags=re.MULTILINE)
+            print("".join(part for part in parts if "ERROR" in part)[-6000:], done.stdout[-600:], done.stderr[-1000:])
             raise Failed(f"{name} {' '.join(arguments)} ended with {done.returncode}")
         print(f"  {name}: {cases[2]} test cases")
         for seconds, case in re.findall(r"^(\d+\.\d+) s: (.*)$", done.stdout, re.MULTILINE):

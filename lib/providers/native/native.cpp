@@ -87,7 +87,7 @@ class NativeSession final : public Session {
   Usage usage() override {
     isolation::CgroupUsage counted;
     isolation::read_cgroup_usage(instance_.c_str(), name_.c_str(), counted);
-    Usage usage{counted.cpu_us, counted.memory, counted.memory_peak, counted.pids, counted.oom_kills, static_cast<uint32_t>(channel_->open_streams()), {}};
+    Usage usage{counted.cpu_us, counted.memory, counted.memory_peak, counted.pids, counted.oom_kills, counted.pids_refused, static_cast<uint32_t>(channel_->open_streams()), {}};
     const auto note = [&](const char* what, int64_t value, int error) {
       if (value < 0) usage.missing.push_back(std::string(what) + ": " + (error == ENOENT ? "no control group" : error == EOPNOTSUPP ? "the control groups of this host do not count it" : errno_text(error)));
     };

@@ -304,6 +304,16 @@ TEST_CASE("exec: a limit that ended a command is told as such") {
     const model::Event& last = rig.manager.event_log.events.back();
     CHECK(last.type == "resource.limit");
     CHECK(last.data == std::string(R"({"resource":")") + resource + "\"}");
+    CHECK(rig.manager.looks == std::vector<std::pair<std::string, int64_t>>{{kId, reason == ExecReason::oom ? 1 : 0}});
+  }
+}
+
+TEST_CASE("exec: limits are looked at when a command did not end well, and only then") {
+  for (const int code : {0, 1}) {
+    Rig rig;
+    rig.script().result_value.body = exec_result(ExecReason::exited, code);
+    rig.gate.run<ops::ExecRun>(rig.caller, shell("c"));
+    CHECK(rig.manager.looks.size() == static_cast<size_t>(code));
   }
 }
 

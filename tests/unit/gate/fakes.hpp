@@ -126,6 +126,7 @@ class FakeManager final : public manager::Manager {
   manager::ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) override;
   model::SandboxRecord spawn(manager::ResolvedSpawn spawn) override;
   model::SandboxRecord get(std::string_view id) override;
+  void look_at_limits(std::string_view id, int64_t told) override { looks.emplace_back(id, told); }
   model::SandboxRecord get_named(std::string_view tenant, std::string_view name) override;
   std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) override;
   std::vector<model::ExecRecord> execs(const store::Store::ExecQuery& query) override;
@@ -148,6 +149,7 @@ class FakeManager final : public manager::Manager {
   std::vector<model::SandboxRecord> records = {record(kId, "")};
   store::Store::ExecQuery asked;                     // of the last execs()
   std::vector<std::shared_ptr<channel::Stream>> kept;
+  std::vector<std::pair<std::string, int64_t>> looks;  // at limits: where, and how many kills were told already
   std::function<void(std::string_view call)> fault;  // may throw
   std::optional<model::SandboxRecord> spawned;       // what spawn answers instead of its own
 

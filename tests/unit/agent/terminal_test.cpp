@@ -205,12 +205,15 @@ TEST_CASE("python3 -i: lines, an interrupt, and the end") {
   REQUIRE(screen.sees(">>> "));
   screen.type("import sys, os; sys.stdout.isatty(), os.get_terminal_size()[0]\n");
   CHECK(screen.sees("(True, 80)"));
+  REQUIRE(screen.sees(">>> "));  // it listens again: what comes before that may be lost between two settings of the terminal
   screen.type("while True: pass\n\n");
   ::usleep(200'000);
   screen.type("\x03");
   CHECK(screen.sees("KeyboardInterrupt"));
+  REQUIRE(screen.sees(">>> "));
   screen.type("6 * 7\n");
   CHECK(screen.sees("42"));
+  REQUIRE(screen.sees(">>> "));
   screen.type("\x04");
   CHECK(client.wait(stream).exec().exit_code == 0);
 }

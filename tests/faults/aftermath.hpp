@@ -15,7 +15,7 @@ class Aftermath {
   void check(const std::string& state_directory, const std::vector<std::string>& sandboxes) const;
 
  private:
-  std::string mounts_;
+  std::string mounts_;  // empty: nothing could be mounted
 };
 
 }  // namespace svm::test

@@ -8,12 +8,11 @@
 
 #include "agent/lookup.hpp"
 #include "agent/search_text.hpp"
-#include "core/id.hpp"
+#include "agent/temporary.hpp"
 
 namespace svm::agent {
 namespace {
 
-constexpr char kTemporaryPrefix[] = ".stacyvm-";
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr size_t kWriteBytes = 256 * 1024;  // written in one turn, about
 
@@ -70,11 +69,7 @@ class Replace final : public Stream {
     if (::fstat(from_.get(), &info) < 0) return -errno;
     if (!S_ISREG(info.st_mode)) return kNotContent;
     mode_ = info.st_mode & 0777;
-    temporary_ = random_id(kTemporaryPrefix);
-    to_.reset(::openat(directory_.get(), temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (to_) return 0;
-    temporary_.clear();
-    return -errno;
+    return make_temporary(directory_.get(), O_WRONLY, temporary_, to_);
   }
 
   /// Reads a piece when the last one has gone out, and writes a piece.
@@ -107,13 +102,7 @@ class Replace final : public Stream {
     return 0;
   }
 
-  void discard() noexcept {
-    if (temporary_.empty()) return;
-    const ActAs as(loop_.context().rights, who_);
-    // ENOENT: the sandbox removed it itself.
-    if (as.error() == 0) (void)::unlinkat(directory_.get(), temporary_.c_str(), 0);
-    temporary_.clear();
-  }
+  void discard() noexcept { remove_temporary(loop_.context().rights, who_, directory_.get(), temporary_); }
 
   protocol::ReplaceRequest request_;
   Replacer replacer_;

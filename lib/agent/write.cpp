@@ -9,12 +9,10 @@
 
 #include "agent/lookup.hpp"
 #include "agent/loop.hpp"
-#include "core/id.hpp"
+#include "agent/temporary.hpp"
 
 namespace svm::agent {
 namespace {
-
-constexpr char kTemporaryPrefix[] = ".stacyvm-";
 
 class Write final : public Stream {
  public:
@@ -99,12 +97,8 @@ class Write final : public Stream {
       if (S_ISDIR(info.st_mode)) return -EISDIR;
       if (!S_ISREG(info.st_mode)) return kNotContent;
     }
-    temporary_ = random_id(kTemporaryPrefix);
-    file_.reset(::openat(directory_.get(), temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!file_) {
-      temporary_.clear();
-      return -errno;
-    }
+    error = make_temporary(directory_.get(), O_RDWR, temporary_, file_);
+    if (error) return error;
     if (!request_.upload.empty()) upload_ = &loop_.uploads().add(request_.upload, std::move(path), who_);
     return 0;
   }
@@ -219,10 +213,7 @@ class Write final : public Stream {
   void discard() noexcept {
     if (temporary_.empty()) return;
     if (upload_) return leave();
-    const ActAs as(loop_.context().rights, who_);
-    // ENOENT: the sandbox removed it itself.
-    if (as.error() == 0) (void)::unlinkat(directory_.get(), temporary_.c_str(), 0);
-    temporary_.clear();
+    remove_temporary(loop_.context().rights, who_, directory_.get(), temporary_);
   }
 
   /// The upload waits for its next stream.

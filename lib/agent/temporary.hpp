@@ -1,0 +1,15 @@
+// What a file is written to before it is whole: another one beside it, which takes its name in the end.
+#pragma once
+#include <string>
+
+#include "agent/identity.hpp"
+#include "core/fd.hpp"
+
+namespace svm::agent {
+
+/// Makes one in `directory`, opened for `access` (O_WRONLY or O_RDWR), as whom the caller acts. 0, or -errno: then `name` is empty.
+int make_temporary(int directory, int access, std::string& name, Fd& out);
+/// Removes it as `who` and empties `name`; nothing where that is empty already.
+void remove_temporary(const Rights& rights, const Identity& who, int directory, std::string& name) noexcept;
+
+}  // namespace svm::agent

@@ -43,7 +43,7 @@ void Connection::disconnect() noexcept {
   in_capacity_ = in_size_ = parsed_ = sent_ = 0;
   needed_ = protocol::kHeaderBytes;
   std::string().swap(out_);
-  grow_ = congested_ = broken_ = false;
+  grow_ = congested_ = broken_ = was_full_ = false;
 }
 
 int Connection::connect(Fd peer) noexcept {
@@ -129,7 +129,7 @@ void Connection::send_data(uint32_t stream, protocol::DataKind kind, size_t size
     }
     done = n > 0 ? static_cast<size_t>(n) : 0;
     if (done == sizeof header + size) return;
-    congested_ = true;
+    congested_ = was_full_ = true;
     out_.append(data_ - sizeof header + done, sizeof header + size - done);
     return;
   }
@@ -143,7 +143,7 @@ void Connection::flush() {
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN) {
-        congested_ = true;
+        congested_ = was_full_ = true;
         return;
       }
       broken_ = true;

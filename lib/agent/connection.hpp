@@ -52,6 +52,9 @@ class Connection {
   void flush();
   /// The socket is full: producers wait.
   bool congested() const noexcept { return congested_; }
+  /// The socket was full since the last take_relief() and no longer is: who was told to wait is to be told to go on.
+  bool relief_due() const noexcept { return was_full_ && !congested_; }
+  void take_relief() noexcept { was_full_ = false; }
   size_t unsent() const noexcept { return out_.size() - sent_; }
   /// The peer is gone for writing.
   bool broken() const noexcept { return broken_; }
@@ -69,6 +72,7 @@ class Connection {
   std::string out_;
   size_t sent_ = 0;
   bool congested_ = false, broken_ = false;
+  bool was_full_ = false;  // somebody may have been refused room
   char* map_ = nullptr;  // a page whose tail is the frame's header, then kMaxData bytes
   char* data_ = nullptr;
   bool data_touched_ = false;

@@ -101,10 +101,12 @@ Loop::End Loop::run() {
 /// What every round ends with: answers leave, streams that waited for the socket go on, finished ones are forgotten.
 void Loop::settle() {
   connection_.flush();
-  if (was_congested_ && !connection_.congested())
+  // Also when it was full for a part of this round only: one stream may have filled it, and another one have been refused.
+  if (connection_.relief_due()) {
+    connection_.take_relief();
     for (auto& stream : streams_)
       if (!stream.second->finished()) stream.second->on_room();
-  was_congested_ = connection_.congested();
+  }
   connection_.flush();  // what on_room ended
   bury();
   if (connection_.broken()) lose_peer();
@@ -138,7 +140,7 @@ void Loop::lose_peer() {
   streams_.clear();
   turns_.clear();
   retired_.clear();
-  was_congested_ = resuming_ = false;
+  resuming_ = false;
 }
 
 void Loop::take_peer() {
@@ -307,7 +309,7 @@ void Loop::take_turns() {
 }
 
 int Loop::wait_ms() const {
-  if (!turns_.empty()) return 0;
+  if (!turns_.empty() || connection_.relief_due()) return 0;
   int64_t next = processes_->next_deadline();
   for (const auto& stream : streams_) next = std::min(next, stream.second->deadline());
   if (next == kNoDeadline) return -1;

@@ -115,7 +115,6 @@ class Loop final : public Ready {
   std::unique_ptr<ProcessTable> processes_;  // after what its watches and leaders are in
   std::unordered_map<uint32_t, std::unique_ptr<Stream>> streams_;
   std::vector<uint32_t> turns_, retired_;
-  bool was_congested_ = false;
   bool resuming_ = false;  // a further peer has not said who it is yet
   bool ended_ = false;
   End end_ = End::closed;

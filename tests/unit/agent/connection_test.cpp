@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "agent/connection.hpp"
 #include "client.hpp"
 
 using namespace svm;
@@ -143,6 +144,34 @@ TEST_CASE("frames arrive in any pieces") {
   }
   client.raw(bytes);
   for (uint32_t i = 600; i < 620; ++i) CHECK(client.wait(i).out == std::to_string(i) + "\n");
+}
+
+TEST_CASE("a socket that was full is remembered until those who wait have been told, however soon it has room again") {
+  Fd host, agent_end;
+  REQUIRE(make_socketpair(SOCK_STREAM, host, agent_end) == 0);
+  agent::Connection connection(agent_end.get());
+  REQUIRE(connection.error() == 0);
+  CHECK_FALSE(connection.relief_due());
+  while (!connection.congested()) connection.send_data(1, DataKind::out, protocol::kMaxData);
+  CHECK_FALSE(connection.relief_due());
+  // All of it is taken between the filling and the end of the same round.
+  std::string taken(1 << 20, ' ');
+  for (; connection.congested(); connection.flush()) REQUIRE(::recv(host.get(), taken.data(), taken.size(), 0) > 0);
+  CHECK(connection.relief_due());
+  connection.flush();
+  CHECK(connection.relief_due());
+  connection.take_relief();
+  CHECK_FALSE(connection.relief_due());
+}
+
+TEST_CASE("commands that fill the channel together all come to their end") {
+  Client client;
+  constexpr size_t kBytes = 2'000'000;
+  for (int round = 0; round < 10; ++round) {
+    std::vector<uint32_t> streams;
+    for (int i = 0; i < 8; ++i) streams.push_back(client.start(shell("head -c " + std::to_string(kBytes) + " /dev/zero")));
+    for (const uint32_t stream : streams) CHECK(client.wait(stream).out.size() == kBytes);
+  }
 }
 
 TEST_CASE("the first frame must be a hello of this version") {

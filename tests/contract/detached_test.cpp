@@ -190,7 +190,7 @@ TEST_CASE("what a background command says while nobody owns it is kept up to its
   State state;
   Owner owner(state.path, state.marker, [](stacyvm::Session& session, const std::string& marker) {
     stacyvm::Sandbox sandbox = session.spawn(spawn_options());
-    const Stream stream = sandbox.exec_start(background("read x; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; echo end; sleep 1000 #" + marker, 4096));
+    const Stream stream = sandbox.exec_start(background("read x; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; echo end; touch /tmp/said; sleep 1000 #" + marker, 4096));
     Stream writer = sandbox.attach(std::string(stream.exec_id()));
     writer.write("go\n");
     return sandbox.id() + " " + std::string(stream.exec_id());
@@ -199,6 +199,8 @@ TEST_CASE("what a background command says while nobody owns it is kept up to its
   stacyvm::Instance vm(in(state.path));
   stacyvm::Session session = vm.session();
   stacyvm::Sandbox sandbox = session.sandbox(owner.word(0));
+  // Who attaches before it has all been said gets it as it comes, without a gap.
+  REQUIRE(within(60'000, [&] { return sh(sandbox, "test ! -e /tmp/said || echo yes") == "yes\n"; }));
   Stream stream = sandbox.attach(owner.word(1));
   const std::string text = read_until(stream, "end\n");
   CHECK(text.find('<') != std::string::npos);

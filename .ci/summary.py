@@ -14,6 +14,10 @@ CASES = re.compile(r"^\[doctest\] test cases:\s*(\d+) \|\s*(\d+) passed \|\s*(\d
 # At the start of a line, or of a doctest MESSAGE.
 SKIP = re.compile(r"^(?:\S+: MESSAGE:)?\s*(?:SKIP(?:PED:)?\s+|(?:part )?skipped:\s*)(\S.*)$", re.MULTILINE)
 PASS_RESULTS = {"OK", "EXPECTEDFAIL"}
+# Of a failed test: what tells the reason. Else its last lines do.
+REASON = re.compile(r"^(?:TEST CASE:.*|\S+:\d+: (?:FATAL )?ERROR:.*|  (?:values|logged):.*|guest: FAIL .*|.*(?:AddressSanitizer|ThreadSanitizer|runtime error):.*|AssertionError.*)$")
+REASON_LINES = 12
+REASON_COLUMNS = 240
 
 
 def count(test):
@@ -34,6 +38,22 @@ def count(test):
     return passed, failed, reasons
 
 
+def reason_of(test):
+    """The few lines of a failed test's output that tell why it failed. A case's name is one of them only where an error of it follows."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", (test.get("stdout") or "") + "\n" + (test.get("stderr") or "")).splitlines()
+    found, case = [], None
+    for line in lines:
+        if not REASON.match(line):
+            continue
+        if line.startswith("TEST CASE:"):
+            case = line
+            continue
+        found += [case, line] if case and not line.startswith("guest:") else [line]
+        case = None
+    found = found[:REASON_LINES] or [line for line in lines if line.strip()][-REASON_LINES:]
+    return [line[:REASON_COLUMNS] for line in found]
+
+
 def main():
     passed = failed = skipped = 0
     for argument in sys.argv[1:]:
@@ -52,6 +72,8 @@ def main():
                 print(f"skipped {label}: {test['name']}: {reason}")
             if bad:
                 print(f"FAILED {label}: {test['name']} ({test['result']})")
+                for line in reason_of(test):
+                    print("  " + line)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 0 if passed and not failed else 1
 

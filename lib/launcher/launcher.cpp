@@ -184,9 +184,9 @@ class Launcher {
     if (n == 0 && removing_ == 0) prepare_next();
     for (int i = 0; i < n; ++i) {
       const uint64_t key = events[i].data.u64;
-      if (key == kHostKey)
-        lose_owner();
-      else if (key == kSocketKey)
+      if (key == kHostKey) {
+        if (owner_has_gone()) lose_owner();  // a claimant earlier in these events may have taken its place
+      } else if (key == kSocketKey)
         receive();
       else if (key == kListenerKey)
         accept_claimant();

@@ -64,10 +64,17 @@ class LocalManager final : public Manager {
     if (options.read_only) return;  // looks, and starts nothing
     const std::string& instance = private_ ? private_->id() : store_->instance_id();
     provider_ = providers::native::create(reactor_, instance, options.state_directory, options.detached);
-    recover();
-    prune_old();
-    const std::lock_guard lock(mutex_);
-    reapers_.emplace_back([this] { reap(); });
+    std::string unheard;
+    Sessions found = adopt_all(unheard);
+    try {
+      recover(found, unheard);
+      prune_old();
+      const std::lock_guard lock(mutex_);
+      reapers_.emplace_back([this] { reap(); });
+    } catch (...) {
+      if (options.detached) provider_->detach();  // the next owner may have more luck
+      throw;
+    }
   }
 
   ~LocalManager() override {
@@ -886,9 +893,21 @@ class LocalManager final : public Manager {
     }
   }
 
-  /// What a former owner left: a sandbox that lives and has a record goes on, one without the other ends.
-  void recover() {
-    auto found = provider_->adopt([this](const std::string& id) { return [this, id] { ended(id); }; });
+  using Sessions = std::map<std::string, std::shared_ptr<providers::Session>>;
+
+  /// What a former owner left running. `unheard`: why nothing of it can be used, if so; it is being ended.
+  Sessions adopt_all(std::string& unheard) {
+    try {
+      return provider_->adopt([this](const std::string& id) { return [this, id] { ended(id); }; });
+    } catch (const Error& error) {  // no reason to have nothing at all
+      unheard = error.message();
+      options_.log.write(LogLevel::error, "sandboxes of a former owner cannot be adopted: " + unheard);
+      return {};
+    }
+  }
+
+  /// A sandbox that lives and has a record goes on, one without the other ends. Empties `found` but for those without a record.
+  void recover(Sessions& found, const std::string& unheard) {
     std::string after;
     for (;;) {
       const std::vector<SandboxRecord> page = store_->list(kRecoveryPage, after);
@@ -899,7 +918,7 @@ class LocalManager final : public Manager {
         if (session && record.state == State::running)
           adopt(record, session.mapped());
         else
-          bury(record, session ? session.mapped() : nullptr);
+          bury(record, session ? session.mapped() : nullptr, unheard);
       }
     }
     for (const auto& [id, session] : found) {
@@ -955,7 +974,7 @@ class LocalManager final : public Manager {
     announce("reconcile.action", record, events::Data().text("action", "adopted").text("reason", "its former owner has ended"));
   }
 
-  void bury(SandboxRecord record, const std::shared_ptr<providers::Session>& session) {
+  void bury(SandboxRecord record, const std::shared_ptr<providers::Session>& session, const std::string& unheard) {
     try {
       if (session) session->destroy(kDestroyTimeoutMs);
     } catch (const Error& error) {  // no reason not to have the others
@@ -963,12 +982,12 @@ class LocalManager final : public Manager {
       return;
     }
     const State from = record.state;
-    const bool lost = options_.detached && !session && from == State::running;  // it should have lived on
+    const bool lost = (options_.detached || !unheard.empty()) && !session && from == State::running;  // it should have lived on
     record.state = next_state(from, Event::recovered).value_or(State::error);
     record.destroyed_ms = system_clock().wall_ms();
     record.reason = lost ? "lost" : "recovered";
     store_->update(record, from);
-    const char* why = lost ? "it did not outlive its owner" : "its owner was killed";
+    const std::string why = !lost ? "its owner was killed" : unheard.empty() ? "it did not outlive its owner" : "it could not be adopted: " + unheard;
     audit_system("sandbox.destroy", record.id, "OK", record.reason + ": " + why);
     end_execs(record);
     announce("reconcile.action", record, events::Data().text("action", "destroyed").text("reason", why));

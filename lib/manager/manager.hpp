@@ -46,7 +46,8 @@ class Manager {
  public:
   virtual ~Manager() = default;  // as leave(), flushes the audit log
   /// Opens the state directory, starts the reactor and the native launcher, recovers: sandboxes that a detached owner left running are adopted, whatever
-  /// else one that was killed left is destroyed and recorded as "recovered", or "lost" where it should have lived on.
+  /// else one that was killed left is destroyed and recorded as "recovered", or "lost" where it should have lived on. Where it throws, the next
+  /// one to open a detached instance finds what ran.
   static std::unique_ptr<Manager> open(const Options& options);
 
   virtual audit::Log& audit() noexcept = 0;

@@ -70,7 +70,8 @@ class Provider {
   /// thread, when the sandbox ends without destroy() having been asked; it must not block.
   virtual std::shared_ptr<Session> launch(const LaunchSpec& spec, int64_t timeout_ms, std::function<void()> on_gone) = 0;
   /// Sandboxes that a former owner left running, by LaunchSpec::id; once, before the first launch. Those that do not answer are not among them: they
-  /// are ended. `on_gone(id)` gives each its launch()'s `on_gone`.
+  /// are ended. `on_gone(id)` gives each its launch()'s `on_gone`. Throws Error where none of them can be heard of: all are being ended then, and
+  /// what is launched from here on has nothing to do with them.
   virtual std::map<std::string, std::shared_ptr<Session>> adopt(std::function<std::function<void()>(const std::string& id)> on_gone) = 0;
   /// Leaves what runs to the next owner. Sessions are of no use any more, and dropping them ends nothing.
   virtual void detach() noexcept = 0;

@@ -92,15 +92,18 @@ class Owner {
   std::string told_;
 };
 
-/// The launcher of the sandbox in which a process has the marker: the parent of its process 1. -1: there is none.
-pid_t launcher_of(const std::string& marker) {
+/// Of the sandbox in which a process has the marker. -1: there is none.
+struct Keepers {
+  pid_t launcher = -1, agent = -1;  // the parent of its process 1; that process
+};
+Keepers keepers_of(const std::string& marker) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     const std::string name = entry.path().filename().string();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     std::string arguments;
     std::getline(std::ifstream(entry.path() / "cmdline"), arguments);
     if (arguments.find(marker) == std::string::npos) continue;
-    for (pid_t at = std::stoi(name); at > 1;) {
+    for (pid_t at = std::stoi(name), below = -1; at > 1;) {
       std::ifstream status("/proc/" + std::to_string(at) + "/status");
       std::string line, program;
       pid_t parent = 0;
@@ -108,17 +111,28 @@ pid_t launcher_of(const std::string& marker) {
         if (line.starts_with("PPid:")) parent = std::stoi(line.substr(5));
       }
       std::getline(std::ifstream("/proc/" + std::to_string(at) + "/cmdline"), program, '\0');
-      if (program == "stacyvm-launcher") return at;
+      if (program == "stacyvm-launcher") return {at, below};
+      below = at;
       at = parent;
     }
   }
-  return -1;
+  return {};
 }
 
 void kill_launcher_of(const std::string& marker) {
-  const pid_t launcher = launcher_of(marker);
+  const pid_t launcher = keepers_of(marker).launcher;
   REQUIRE(launcher > 1);
   REQUIRE(kill(launcher, SIGKILL) == 0);
+}
+
+/// Why the sandbox ended, by its event.
+std::string ended_reason(stacyvm::Session& session, const std::string& id) {
+  Stream events = session.events(0, R"({"types":["sandbox.destroyed"],"sandbox_id":")" + id + "\"}");
+  stacyvm_chunk chunk;
+  if (events.next(chunk, kPatience) != Stream::Next::chunk) return "";
+  const std::string text(static_cast<const char*>(chunk.data), chunk.size), key = "\"reason\":\"";
+  const size_t at = text.find(key);
+  return at == std::string::npos ? "" : text.substr(at + key.size(), text.find('"', at + key.size()) - at - key.size());
 }
 
 /// Leaves nothing behind, whatever a test case did.
@@ -301,13 +315,41 @@ TEST_CASE("the launcher is killed: its sandboxes are gone, and lost on record") 
     stacyvm::Session session = vm.session();
     CHECK(code_of([&] { session.sandbox(id); }) == STACYVM_E_NOT_FOUND);
     CHECK(session.call("exec.list", {{"sandbox_id", id}}).find("\"reason\":\"lost\"") != std::string::npos);
-    stacyvm::Stream events = session.events(0, R"({"types":["sandbox.destroyed"]})");
-    stacyvm_chunk chunk;
-    std::string text;
-    while (text.find(id) == std::string::npos && events.next(chunk, kPatience) == Stream::Next::chunk) text.assign(static_cast<const char*>(chunk.data), chunk.size);
-    CHECK(text.find("\"reason\":\"lost\"") != std::string::npos);
+    CHECK(ended_reason(session, id) == "lost");
     CHECK(groups_with(id) == 0);
   }
+}
+
+TEST_CASE("an agent that hangs while it is adopted costs its sandbox, which is lost on record, and none of the others") {
+  State state;
+  Owner owner(state.path, state.marker, [](stacyvm::Session& session, const std::string& marker) {
+    std::string ids;
+    for (const char* which : {"hangs", "lives"}) {
+      stacyvm::Sandbox sandbox = session.spawn(spawn_options());
+      Stream stream = sandbox.exec_start(background("echo here; sleep 1000 #" + marker + which));
+      (void)read_until(stream, "here\n");
+      ids += sandbox.id() + " ";
+    }
+    return ids;
+  });
+  const pid_t agent = keepers_of(state.marker + "hangs").agent;
+  REQUIRE(agent > 1);
+  REQUIRE(kill(agent, SIGSTOP) == 0);
+  owner.end();
+
+  const std::string hangs = owner.word(0), lives = owner.word(1);
+  const auto before = std::chrono::steady_clock::now();
+  stacyvm::Instance vm(in(state.path));
+  CHECK(std::chrono::steady_clock::now() - before < milliseconds(20'000));  // it is given 10 s
+  stacyvm::Session session = vm.session();
+  CHECK(code_of([&] { session.sandbox(hangs); }) == STACYVM_E_NOT_FOUND);
+  CHECK(processes_with(state.marker + "hangs") == 0);
+  CHECK(groups_with(hangs) == 0);
+  CHECK(ended_reason(session, hangs) == "lost");
+  stacyvm::Sandbox sandbox = session.sandbox(lives);
+  CHECK(sh(sandbox, "echo adopted") == "adopted\n");
+  CHECK(processes_with(state.marker + "lives") > 0);
+  vm.shutdown(kPatience);
 }
 
 TEST_CASE("DETACHED needs a directory, and one that may be written") {

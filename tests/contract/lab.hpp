@@ -16,6 +16,9 @@
 
 namespace svm::test {
 
+/// What the program was given as --NAME=VALUE; "" when it was not.
+std::string option(const std::string& name);
+
 /// The back end under test: --provider=NAME, "native" by default.
 const std::string& provider();
 

@@ -16,7 +16,8 @@
 namespace {
 
 constexpr int kSkipped = 77;
-std::string g_provider = "native";
+int g_count = 0;
+char** g_arguments = nullptr;
 
 bool host_has_namespaces() {
   // clone itself and not fork and unshare: a sanitizer has a thread in every process, and those may not unshare.
@@ -29,14 +30,24 @@ bool host_has_namespaces() {
 
 }  // namespace
 
-const std::string& svm::test::provider() { return g_provider; }
+std::string svm::test::option(const std::string& name) {
+  const std::string start = "--" + name + "=";
+  for (int i = 1; i < g_count; ++i)
+    if (std::strncmp(g_arguments[i], start.c_str(), start.size()) == 0) return g_arguments[i] + start.size();
+  return "";
+}
+
+const std::string& svm::test::provider() {
+  static const std::string given = option("provider");
+  static const std::string name = given.empty() ? "native" : given;
+  return name;
+}
 
 int main(int argc, char** argv) {
-  constexpr char kProvider[] = "--provider=";
-  for (int i = 1; i < argc; ++i)
-    if (std::strncmp(argv[i], kProvider, sizeof kProvider - 1) == 0) g_provider = argv[i] + sizeof kProvider - 1;
+  g_count = argc;
+  g_arguments = argv;
   doctest::Context context(argc, argv);
-  if (g_provider == "native" && !host_has_namespaces()) {
+  if (svm::test::provider() == "native" && !host_has_namespaces()) {
     std::puts("SKIPPED: this host does not allow user, mount, pid, network, ipc and uts namespaces");
     return kSkipped;
   }

@@ -33,7 +33,7 @@ constexpr Point kPoints[] = {
     // The library's side of a launcher
     {"host.agent_memfd"}, {"host.agent_stack"}, {"host.agent_clone"},
     {"provider.launcher", Kind::fails, kAnyHost, kUnavailable, "\"step\":\"launcher\""},
-    {"provider.take_over", Kind::fails, kDetached}, {"provider.adopt"}, {"provider.launch"}, {"provider.greet"}, {"provider.launched"},
+    {"provider.take_over", Kind::fails, kDetached}, {"provider.adopt", Kind::heals}, {"provider.launch"}, {"provider.greet"}, {"provider.launched"},
     {"provider.channel", Kind::fails, kAnyHost, kLimit, "sandbox channel"},
     {"provider.destroy", Kind::fails, kAnyHost, kTimeout},
     {"provider.destroyed", Kind::fails, kAnyHost, kTimeout},

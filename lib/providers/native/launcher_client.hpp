@@ -47,6 +47,8 @@ class LauncherClient {
   void watch(uint64_t token, Events events);
   /// Begins to hear what the launcher says; the constructor has done so for one that it started.
   void start();
+  /// Kills it, and with it every sandbox: for one that cannot be used. Nothing but the destructor may follow.
+  void kill_all() noexcept { process_.kill(); }
   /// Leaves the launcher and its sandboxes to the next owner. Nothing is heard of them any more.
   void detach() noexcept;
 

@@ -242,7 +242,30 @@ class Native final : public Provider {
   }
 
   std::map<std::string, std::shared_ptr<Session>> adopt(std::function<std::function<void()>(const std::string& id)> on_gone) override {
-    SVM_FAIL_POINT_THROW(Code::unavailable, "provider.adopt");
+    const bool found = found_launcher_;
+    try {
+      SVM_FAIL_POINT_THROW(Code::unavailable, "provider.adopt");
+      return adopt_found(on_gone);
+    } catch (...) {
+      found_.clear();
+      found_launcher_ = false;
+      const std::lock_guard lock(mutex_);
+      if (found) {
+        launcher_->kill_all();
+        launcher_.reset();  // the next launch starts another one
+      }
+      throw;
+    }
+  }
+
+  void detach() noexcept override {
+    (void)SVM_FAIL_POINT("provider.detach");  // cannot fail
+    const std::lock_guard lock(mutex_);
+    if (launcher_) launcher_->detach();
+  }
+
+ private:
+  std::map<std::string, std::shared_ptr<Session>> adopt_found(const std::function<std::function<void()>(const std::string& id)>& on_gone) {
     struct Waiting {
       LauncherClient::Found found;
       std::shared_ptr<Fate> fate;
@@ -258,7 +281,11 @@ class Native final : public Provider {
     if (std::exchange(found_launcher_, false)) launcher_->start();
     for (Waiting& one : waiting) {
       if (!one.found.channel) continue;
-      one.channel = channel::Channel::resume(reactor_, std::move(one.found.channel), tell(one.fate), [] {});
+      try {
+        one.channel = channel::Channel::resume(reactor_, std::move(one.found.channel), tell(one.fate), [] {});
+      } catch (const Error&) {
+        continue;  // no talking to it, either
+      }
       const std::lock_guard lock(one.fate->mutex);
       one.fate->channel = one.channel;
     }
@@ -280,13 +307,6 @@ class Native final : public Provider {
     return sessions;
   }
 
-  void detach() noexcept override {
-    (void)SVM_FAIL_POINT("provider.detach");  // cannot fail
-    const std::lock_guard lock(mutex_);
-    if (launcher_) launcher_->detach();
-  }
-
- private:
   static bool has_rendezvous(const std::string& state_directory) {
     return !state_directory.empty() && ::access((state_directory + "/run/owner").c_str(), F_OK) == 0;
   }

@@ -21,7 +21,6 @@ namespace svm::audit {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 
 void cut_detail(std::string& detail) {
   static constexpr std::string_view kMore = "...";
@@ -78,7 +77,7 @@ class GroupLog final : public Log {
     pending_.push_back(std::move(row));
     ++next_seq_;
     // In interval mode the writer sleeps through the rows between the first and the one that fills half the room.
-    if (durability_ == Durability::strict || pending_.size() == 1 || pending_.size() >= kMaxPending / 2) work_.notify_one();
+    if (durability_ == Durability::strict || resting_ || pending_.size() >= kMaxPending / 2) work_.notify_one();
     if (durability_ == Durability::strict) wait_written(lock, seq);
     return seq;
   }
@@ -119,22 +118,31 @@ class GroupLog final : public Log {
   void run() {
     std::unique_lock lock(mutex_);
     while (true) {
-      work_.wait(lock, [this] { return stop_ || !pending_.empty() || !group_.empty(); });
-      if (pending_.empty() && group_.empty()) return;
-      if (failed_) {
-        const int64_t pause = retry_ms_;
-        retry_ms_ = std::min(retry_ms_ * 2, kMaxRetryMs);
-        work_.wait_for(lock, milliseconds(pause), [this] { return stop_ || flush_wanted(); });
-      } else if (durability_ == Durability::interval) {
-        // One commit for all that comes in a while; at once when somebody waits or half the room is used.
-        work_.wait_until(lock, steady_clock::now() + milliseconds(kIntervalMs),
-                         [this] { return stop_ || flush_wanted() || pending_.size() >= kMaxPending / 2; });
+      if (!has_work()) {
+        resting_ = true;
+        work_.wait(lock, [this] { return stop_ || has_work(); });
+        resting_ = false;
+        if (!has_work()) return;
+        gather(lock);
       }
       write_group(lock);
       if (failed_ && stop_) return;
+      gather(lock);  // who acts again and again need not wake this thread each time
     }
   }
 
+  /// Lets more rows come, for one commit; not for long when somebody waits or half the room is used.
+  void gather(std::unique_lock<std::mutex>& lock) {
+    if (failed_) {
+      const int64_t pause = retry_ms_;
+      retry_ms_ = std::min(retry_ms_ * 2, kMaxRetryMs);
+      work_.wait_for(lock, milliseconds(pause), [this] { return stop_ || flush_wanted(); });
+    } else if (durability_ == Durability::interval) {
+      work_.wait_for(lock, milliseconds(kIntervalMs), [this] { return stop_ || flush_wanted() || pending_.size() >= kMaxPending / 2; });
+    }
+  }
+
+  bool has_work() const { return !pending_.empty() || !group_.empty(); }
   bool flush_wanted() const { return flush_seq_ > written_seq_; }
 
   void write_group(std::unique_lock<std::mutex>& lock) {
@@ -182,6 +190,7 @@ class GroupLog final : public Log {
   int64_t written_seq_;        // durable up to here
   int64_t flush_seq_ = 0;      // somebody waits for this one
   bool stop_ = false;
+  bool resting_ = false;       // the writer waits to be woken, however long
   bool failed_ = false;        // the last attempt failed
   uint64_t failures_ = 0;
   int64_t failed_through_ = 0; // the last row that there was when the last attempt failed

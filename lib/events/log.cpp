@@ -8,7 +8,9 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
 #include "core/clock.hpp"
@@ -21,6 +23,22 @@ namespace svm::events {
 namespace {
 
 using std::chrono::milliseconds;
+
+/// The end of a command takes the place of its start: most are over before either is written, and make one row instead of two writes.
+void join_ends(std::vector<model::ExecRecord>& execs) {
+  std::unordered_map<std::string_view, size_t> starts;  // by id: where it is now
+  size_t kept = 0;
+  for (size_t i = 0; i < execs.size(); ++i) {
+    model::ExecRecord& exec = execs[i];
+    if (exec.id.empty()) starts.clear();  // ends all that were started before it
+    const auto start = exec.ended_ms == 0 ? starts.end() : starts.find(exec.id);
+    const size_t to = start == starts.end() ? kept++ : start->second;
+    if (start != starts.end()) starts.erase(start);
+    if (to != i) execs[to] = std::move(exec);
+    if (execs[to].ended_ms == 0) starts.emplace(execs[to].id, to);
+  }
+  execs.resize(kept);
+}
 
 class TableLog final : public Log {
  public:
@@ -48,7 +66,7 @@ class TableLog final : public Log {
     }
     pending_.push_back(std::move(event));
     // The writer sleeps through the events between the first and the one that fills half the room.
-    if (pending_.size() == 1 || pending_.size() == kMaxPending / 2) work_.notify_one();
+    if (resting_ || pending_.size() == kMaxPending / 2) work_.notify_one();
   }
 
   void record(model::ExecRecord exec) override {
@@ -59,7 +77,7 @@ class TableLog final : public Log {
       return;
     }
     execs_.push_back(std::move(exec));
-    if (execs_.size() + pending_.size() == 1) work_.notify_one();
+    if (resting_) work_.notify_one();
   }
 
   void flush() override {
@@ -102,13 +120,23 @@ class TableLog final : public Log {
   void run() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      work_.wait(lock, [this] { return stop_ || has_work(); });
-      if (!has_work()) return;
-      work_.wait_for(lock, milliseconds(failed_ ? retry_ms_ : kIntervalMs),
-                     [this] { return stop_ || flushers_ > 0 || (!failed_ && pending_.size() >= kMaxPending / 2); });
+      if (!has_work()) {
+        resting_ = true;
+        work_.wait(lock, [this] { return stop_ || has_work(); });
+        resting_ = false;
+        if (!has_work()) return;
+        gather(lock);
+      }
       write(lock);
       if (failed_ && stop_) return;
+      gather(lock);  // who appends one thing after another need not wake this thread each time
     }
+  }
+
+  /// Lets more come, for one transaction.
+  void gather(std::unique_lock<std::mutex>& lock) {
+    work_.wait_for(lock, milliseconds(failed_ ? retry_ms_ : kIntervalMs),
+                   [this] { return stop_ || flushers_ > 0 || (!failed_ && pending_.size() >= kMaxPending / 2); });
   }
 
   void write(std::unique_lock<std::mutex>& lock) {
@@ -122,10 +150,9 @@ class TableLog final : public Log {
     if (lost > 0) group.push_back({0, system_clock().wall_ms(), "events.lost", "", "", Data().number("count", static_cast<int64_t>(lost)).json()});
     std::string failure;
     try {
-      // First the history: who is told of an end finds it there.
-      store_.write_execs(execs);
-      execs.clear();
-      store_.append_events(group, system_clock().wall_ms() - kRetentionMs);
+      join_ends(execs);
+      // With the history: who is told of an end finds it there.
+      store_.record(execs, group, system_clock().wall_ms() - kRetentionMs);
       if (!group.empty()) feed_->advance(group.back().id);
     } catch (const std::exception& error) {
       failure = error.what();
@@ -168,6 +195,7 @@ class TableLog final : public Log {
   uint64_t rounds_ = 0;    // attempts to write that have ended
   unsigned flushers_ = 0;
   bool writing_ = false, stop_ = false, failed_ = false;
+  bool resting_ = false;   // the writer waits to be woken, however long
   int64_t retry_ms_ = kIntervalMs;
 };
 

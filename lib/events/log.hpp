@@ -37,7 +37,7 @@ class Log {
   /// Never waits for the disk, never throws but for want of memory. Events get their ids, which grow by one and never return, in the order of
   /// the calls. Those that could not be stored are counted, and an event "events.lost" is in their place.
   virtual void append(std::string type, const std::string& sandbox_id, const std::string& tenant_id, std::string data) = 0;
-  /// Writes a command's start or end to the history (store::Store::write_execs), within kIntervalMs and as events are. One that is not taken
+  /// Writes a command's start or end to the history (store::Store::record), within kIntervalMs and as events are. One that is not taken
   /// because the store refuses for long is missing there; an "events.lost" says so.
   virtual void record(model::ExecRecord exec) = 0;
   /// Waits until everything appended before is stored, or the store has refused it.

@@ -67,10 +67,16 @@ class Store {
   /// that: the rows are there, but no durable append succeeds before the store is opened again.
   virtual void append_audit(std::vector<model::AuditRow>& rows, bool durable) = 0;
   virtual std::vector<model::AuditRow> audit(int64_t after_seq, uint32_t limit) const = 0;
-  /// Appends events in order, in one transaction; each gets the next id. They are on the disk when the next durable row is. Of all there are
-  /// it keeps the newest kMaxEvents (in memory kMemoryEvents) and a tenth more at most, and none from before `oldest_ms`.
   static constexpr int64_t kMaxEvents = 100'000, kMemoryEvents = 10'000;
-  virtual void append_events(std::vector<model::Event>& events, int64_t oldest_ms) = 0;
+  /// Writes commands in order and appends events in order, all in one transaction. They are on the disk when the next durable row is.
+  ///
+  /// A command that is new is added, one that is known and runs is replaced, one that has ended stays as it is, and one of a sandbox that is not
+  /// there is dropped. One without an id stands for all of its sandbox that still run: each gets its ended_ms and reason. Of each sandbox the
+  /// newest model::kMaxExecHistory stay, and those that run.
+  ///
+  /// Each event gets the next id. Of all there are it keeps the newest kMaxEvents (in memory kMemoryEvents) and a tenth more at most, and none
+  /// from before `oldest_ms`.
+  virtual void record(const std::vector<model::ExecRecord>& execs, std::vector<model::Event>& events, int64_t oldest_ms) = 0;
   virtual std::vector<model::Event> events(int64_t after_id, uint32_t limit) const = 0;
   /// The ids that there are, without a gap from the first to the last; first = last + 1 when there are none. `last` never goes back, also when
   /// all events are forgotten and the store is opened again.
@@ -78,10 +84,6 @@ class Store {
     int64_t first = 1, last = 0;
   };
   virtual EventRange event_range() const = 0;
-  /// Writes commands in order, in one transaction: a new one is added, one that is known and runs is replaced, one that has ended stays as it
-  /// is, and one of a sandbox that is not there is dropped. One without an id stands for all of its sandbox that still run: each gets its
-  /// ended_ms and reason. Of each sandbox the newest model::kMaxExecHistory stay, and those that run.
-  virtual void write_execs(const std::vector<model::ExecRecord>& execs) = 0;
   enum class ExecState { any, running, ended };
   struct ExecQuery {
     std::string sandbox = {}, tenant = {}, after = {};  // "": any, any, from the newest on

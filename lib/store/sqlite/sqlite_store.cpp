@@ -306,10 +306,11 @@ class SqliteStore final : public Store {
     });
   }
 
-  void append_events(std::vector<model::Event>& events, int64_t oldest_ms) override {
-    if (events.empty()) return;
+  void record(const std::vector<model::ExecRecord>& execs, std::vector<model::Event>& events, int64_t oldest_ms) override {
+    if (execs.empty() && events.empty()) return;
     write([&](Connection& connection) {
       Transaction transaction(connection);
+      write_execs(connection, execs);
       int64_t id = last_event_id_;
       for (const model::Event& event : events) {
         SVM_FAIL_POINT_THROW(Code::io, "store.append_event");
@@ -317,23 +318,11 @@ class SqliteStore final : public Store {
         bind_event(*append, ++id, event);
         append->step();
       }
-      // A tenth at a time, so that not every event costs a deletion; and always whole from the beginning, so that ids stay without gaps.
-      const int64_t keep = pool_ ? kMaxEvents : kMemoryEvents;
-      const bool forgets = id >= event_check_;
-      if (forgets) {
-        int64_t through = id - keep;
-        {
-          const Use fresh = connection.prepared(kFirstFreshEvent);
-          fresh->bind(oldest_ms);
-          through = std::max(through, (fresh->step() ? fresh->integer() : id + 1) - 1);
-        }
-        SVM_FAIL_POINT_THROW(Code::io, "store.forget_events");
-        const Use forget = connection.prepared(kForgetEvents);
-        forget->bind(through);
-        forget->step();
-      }
+      // A tenth at a time, so that not every event costs a deletion.
+      const bool forgets = !events.empty() && id >= event_check_;
+      if (forgets) forget_events(connection, id, oldest_ms);
       commit(transaction, live_);
-      if (forgets) event_check_ = id + keep / 10;
+      if (forgets) event_check_ = id + kept_events() / 10;
       for (model::Event& event : events) event.id = ++last_event_id_;
     });
   }
@@ -350,35 +339,6 @@ class SqliteStore final : public Store {
 
   EventRange event_range() const override {
     return read([](Connection& connection) { return range_of_events(connection); });
-  }
-
-  void write_execs(const std::vector<model::ExecRecord>& execs) override {
-    if (execs.empty()) return;
-    write([&](Connection& connection) {
-      Transaction transaction(connection);
-      std::set<std::string_view> sandboxes;
-      for (const model::ExecRecord& exec : execs) {
-        if (exec.id.empty()) {
-          SVM_FAIL_POINT_THROW(Code::io, "store.end_execs");
-          const Use end = connection.prepared(kEndExecs);
-          end->bind(exec.ended_ms).bind_text(exec.reason).bind_text(exec.sandbox_id);
-          end->step();
-          continue;
-        }
-        SVM_FAIL_POINT_THROW(Code::io, "store.write_exec");
-        const Use written = connection.prepared(kWriteExec);
-        bind_exec(*written, exec);
-        written->step();
-        sandboxes.insert(exec.sandbox_id);
-      }
-      for (const std::string_view sandbox : sandboxes) {
-        SVM_FAIL_POINT_THROW(Code::io, "store.forget_execs");
-        const Use forget = connection.prepared(kForgetExecs);
-        forget->bind_text(sandbox).bind(model::kMaxExecHistory);
-        forget->step();
-      }
-      commit(transaction, live_);
-    });
   }
 
   std::vector<model::ExecRecord> execs(const ExecQuery& query) const override {
@@ -425,6 +385,46 @@ class SqliteStore final : public Store {
   void commit(Transaction& transaction, uint32_t live) {
     if (room_) room_->hold(live);
     transaction.commit();
+  }
+
+  static void write_execs(Connection& connection, const std::vector<model::ExecRecord>& execs) {
+    std::set<std::string_view> sandboxes;
+    for (const model::ExecRecord& exec : execs) {
+      if (exec.id.empty()) {
+        SVM_FAIL_POINT_THROW(Code::io, "store.end_execs");
+        const Use end = connection.prepared(kEndExecs);
+        end->bind(exec.ended_ms).bind_text(exec.reason).bind_text(exec.sandbox_id);
+        end->step();
+        continue;
+      }
+      SVM_FAIL_POINT_THROW(Code::io, "store.write_exec");
+      const Use written = connection.prepared(kWriteExec);
+      bind_exec(*written, exec);
+      written->step();
+      sandboxes.insert(exec.sandbox_id);
+    }
+    for (const std::string_view sandbox : sandboxes) {
+      SVM_FAIL_POINT_THROW(Code::io, "store.forget_execs");
+      const Use forget = connection.prepared(kForgetExecs);
+      forget->bind_text(sandbox).bind(model::kMaxExecHistory);
+      forget->step();
+    }
+  }
+
+  int64_t kept_events() const { return pool_ ? kMaxEvents : kMemoryEvents; }
+
+  /// Always whole from the beginning, so that ids stay without gaps. `last`: the newest id.
+  void forget_events(Connection& connection, int64_t last, int64_t oldest_ms) {
+    int64_t through = last - kept_events();
+    {
+      const Use fresh = connection.prepared(kFirstFreshEvent);
+      fresh->bind(oldest_ms);
+      through = std::max(through, (fresh->step() ? fresh->integer() : last + 1) - 1);
+    }
+    SVM_FAIL_POINT_THROW(Code::io, "store.forget_events");
+    const Use forget = connection.prepared(kForgetEvents);
+    forget->bind(through);
+    forget->step();
   }
 
   static uint32_t count_live(Connection& connection) {

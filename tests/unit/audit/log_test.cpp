@@ -53,9 +53,8 @@ class FakeStore final : public store::Store {
     const std::lock_guard lock(mutex_);
     return {rows_.begin() + static_cast<ptrdiff_t>(after), rows_.end()};
   }
-  void append_events(std::vector<model::Event>&, int64_t) override { throw Error(Code::unsupported, "not here"); }
+  void record(const std::vector<model::ExecRecord>&, std::vector<model::Event>&, int64_t) override { throw Error(Code::unsupported, "not here"); }
   std::vector<model::Event> events(int64_t, uint32_t) const override { return {}; }
-  void write_execs(const std::vector<model::ExecRecord>&) override {}
   std::vector<model::ExecRecord> execs(const ExecQuery&) const override { return {}; }
   std::optional<model::ExecRecord> exec(std::string_view) const override { return std::nullopt; }
   EventRange event_range() const override { return {}; }

@@ -59,7 +59,7 @@ Code code_of(const std::function<void()>& act) {
 /// Puts events into the table from behind, `count` at once.
 void fill(store::Store& store, size_t count, int64_t wall_ms, int64_t oldest_ms = 0) {
   std::vector<model::Event> events(count, model::Event{0, wall_ms, "file.read", "", "", ""});
-  store.append_events(events, oldest_ms);
+  store.record({}, events, oldest_ms);
 }
 
 }  // namespace
@@ -262,16 +262,17 @@ class Refusing final : public store::Store {
   void append_audit(std::vector<model::AuditRow>&, bool) override {}
   std::vector<model::AuditRow> audit(int64_t, uint32_t) const override { return {}; }
   int64_t last_audit_seq() const override { return 0; }
-  void append_events(std::vector<model::Event>& events, int64_t oldest_ms) override {
+  void record(const std::vector<model::ExecRecord>& execs, std::vector<model::Event>& events, int64_t oldest_ms) override {
     if (refuses_now()) throw Error(Code::limit, "disk full");
-    below_->append_events(events, oldest_ms);
+    below_->record({}, events, oldest_ms);
+    written.push_back(execs);
   }
   std::vector<model::Event> events(int64_t after, uint32_t limit) const override { return below_->events(after, limit); }
-  void write_execs(const std::vector<model::ExecRecord>&) override {}
   std::vector<model::ExecRecord> execs(const ExecQuery&) const override { return {}; }
   std::optional<model::ExecRecord> exec(std::string_view) const override { return std::nullopt; }
   EventRange event_range() const override { return below_->event_range(); }
 
+  std::vector<std::vector<model::ExecRecord>> written;  // the writer's, until flush() has returned
   std::atomic<bool> refuses = true;
   // The next attempt after `hold` is set says that it is inside, waits for `go`, and then fails or not.
   std::atomic<bool> hold = false;
@@ -331,6 +332,40 @@ TEST_CASE("events: what was lost while all others were being stored is told, too
   for (const auto& event : store.events(0, 2 * kMaxPending))
     if (event.type == "events.lost") ++lost;
   CHECK(lost == 1);
+}
+
+TEST_CASE("events: commands that end before their start is written are written once, at the place of their start") {
+  Refusing store(true);
+  store.hold = true;
+  const auto log = events::Log::create(store, false, {});
+  log->append("file.read", "", "", "");
+  store.inside.get_future().wait();  // what comes now waits together
+  const auto record = [&](std::string id, int64_t ended_ms, std::string reason = "") {
+    model::ExecRecord exec;
+    exec.id = std::move(id);
+    exec.sandbox_id = "sb-a";
+    exec.ended_ms = ended_ms;
+    exec.reason = std::move(reason);
+    log->record(std::move(exec));
+  };
+  record("ex-1", 0);
+  record("ex-2", 0);
+  record("ex-3", 0);
+  record("ex-2", 5, "exited");
+  record("ex-2", 6, "cancelled");
+  record("ex-4", 7, "exited");  // whose start was written long ago
+  record("ex-5", 0);
+  record("", 8, "lost");  // the sandbox's end, which ends those that were started before it
+  record("ex-3", 9, "exited");
+  record("ex-6", 0);
+  record("ex-6", 10, "exited");
+  store.refuses = false;
+  store.go.set_value();  // and fails: they are tried again
+  log->flush();
+  std::string all;
+  for (const auto& group : store.written)
+    for (const model::ExecRecord& exec : group) all += exec.id + ' ' + std::to_string(exec.ended_ms) + ' ' + exec.reason + '\n';
+  CHECK(all == "ex-1 0 \nex-2 5 exited\nex-3 0 \nex-2 6 cancelled\nex-4 7 exited\nex-5 0 \n 8 lost\nex-3 9 exited\nex-6 10 exited\n");
 }
 
 TEST_CASE("events: a read-only log replays and takes nothing") {

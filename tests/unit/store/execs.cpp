@@ -42,6 +42,11 @@ void add(Store& store, std::string id) {
   store.insert(record, kRoom);
 }
 
+void write(Store& store, const std::vector<ExecRecord>& execs) {
+  std::vector<model::Event> none;
+  store.record(execs, none, 0);
+}
+
 std::string ids(const std::vector<ExecRecord>& execs) {
   std::string text;
   for (const ExecRecord& exec : execs) text += exec.id + ' ';
@@ -55,17 +60,17 @@ TEST_CASE("execs: a start and an end make one row, with everything that was said
   const auto store = open_sqlite(directory.path(), false);
   add(*store, "sb-a");
   const ExecRecord start = started("ex-1", "sb-a", "t");
-  store->write_execs({start});
+  write(*store, {start});
   CHECK(store->exec("ex-1")->ended_ms == 0);
   CHECK(store->exec("ex-1")->reason.empty());
-  store->write_execs({ended(start)});
+  write(*store, {ended(start)});
   const ExecRecord read = *store->exec("ex-1");
   CHECK((read.sandbox_id == "sb-a" && read.tenant_id == "t" && read.command == "sleep 1" && read.user == "root" && read.workdir == "/w\xff"));
   CHECK((read.shell && !read.pty && read.background && read.started_ms == 5 && read.ended_ms == 9 && read.reason == "exited"));
   CHECK((read.exit_code == 3 && read.signal == 4 && read.wall_us == 5 && read.cpu_us == 6 && read.memory_peak == 1ULL << 63));
   CHECK((read.out_bytes == 7 && read.err_bytes == 8 && read.error == "e"));
   // The first end counts.
-  store->write_execs({ended(start, "cancelled")});
+  write(*store, {ended(start, "cancelled")});
   CHECK(store->exec("ex-1")->reason == "exited");
   CHECK_FALSE(store->exec("ex-2"));
 }
@@ -74,7 +79,7 @@ TEST_CASE("execs: newest first, by sandbox, tenant and state, page by page") {
   const auto store = open_sqlite_memory();
   add(*store, "sb-a");
   add(*store, "sb-b");
-  store->write_execs({started("ex-1", "sb-a", "t"), started("ex-2", "sb-b", "u"), ended(started("ex-3", "sb-a", "t")), started("ex-4", "sb-a", "t"), started("ex-5", "sb-none")});
+  write(*store, {started("ex-1", "sb-a", "t"), started("ex-2", "sb-b", "u"), ended(started("ex-3", "sb-a", "t")), started("ex-4", "sb-a", "t"), started("ex-5", "sb-none")});
   CHECK(ids(store->execs({.limit = 10})) == "ex-4 ex-3 ex-2 ex-1 ");  // ex-5 has no sandbox
   CHECK(ids(store->execs({.limit = 2})) == "ex-4 ex-3 ");
   CHECK(ids(store->execs({.after = "ex-3", .limit = 10})) == "ex-2 ex-1 ");
@@ -86,6 +91,19 @@ TEST_CASE("execs: newest first, by sandbox, tenant and state, page by page") {
   CHECK(fact_of("field", [&] { store->execs({.after = "ex-9", .limit = 1}); }) == "after");
 }
 
+TEST_CASE("execs: they are written with the events that tell of them; the events get their ids") {
+  const auto store = open_sqlite_memory();
+  add(*store, "sb-a");
+  std::vector<model::Event> events = {{0, 1, "exec.started", "sb-a", "", ""}, {0, 1, "exec.completed", "sb-a", "", ""}}, none;
+  store->record({started("ex-1", "sb-a")}, events, 0);
+  CHECK((events[0].id == 1 && events[1].id == 2));
+  CHECK(store->exec("ex-1"));
+  store->record({ended(started("ex-1", "sb-a"))}, none, 0);
+  store->record({}, none, 0);
+  CHECK(store->exec("ex-1")->ended_ms == 9);
+  CHECK(store->event_range().last == 2);
+}
+
 TEST_CASE("execs: what still runs in a sandbox that ended, ends with it") {
   const auto store = open_sqlite_memory();
   add(*store, "sb-a");
@@ -94,7 +112,7 @@ TEST_CASE("execs: what still runs in a sandbox that ended, ends with it") {
   all.sandbox_id = "sb-a";
   all.ended_ms = 77;
   all.reason = "lost";
-  store->write_execs({started("ex-1", "sb-a"), ended(started("ex-2", "sb-a")), started("ex-3", "sb-b"), all});
+  write(*store, {started("ex-1", "sb-a"), ended(started("ex-2", "sb-a")), started("ex-3", "sb-b"), all});
   CHECK(store->exec("ex-1")->reason == "lost");
   CHECK(store->exec("ex-1")->ended_ms == 77);
   CHECK(store->exec("ex-2")->reason == "exited");
@@ -104,13 +122,13 @@ TEST_CASE("execs: what still runs in a sandbox that ended, ends with it") {
 TEST_CASE("execs: of a sandbox the newest stay, and those that run") {
   const auto store = open_sqlite_memory();
   add(*store, "sb-a");
-  store->write_execs({started("ex-first", "sb-a")});
+  write(*store, {started("ex-first", "sb-a")});
   std::vector<ExecRecord> many;
   for (uint32_t i = 0; i < model::kMaxExecHistory; ++i) many.push_back(ended(started("ex-" + std::to_string(i), "sb-a")));
-  store->write_execs(many);
+  write(*store, many);
   CHECK(store->execs({.limit = 10'000}).size() == model::kMaxExecHistory + 1);
   CHECK(store->exec("ex-0"));
-  store->write_execs({ended(started("ex-more", "sb-a"))});
+  write(*store, {ended(started("ex-more", "sb-a"))});
   CHECK_FALSE(store->exec("ex-0"));
   CHECK(store->exec("ex-1"));
   CHECK(store->exec("ex-first"));  // it runs
@@ -122,7 +140,7 @@ TEST_CASE("execs: history goes with the record of its sandbox, and stays with on
   for (const std::string id : {"sb-a", "sb-kept"}) {
     auto record = sandbox(id);
     store->insert(record, kRoom);
-    store->write_execs({ended(started("ex-" + id, id))});
+    write(*store, {ended(started("ex-" + id, id))});
     record.state = State::destroyed;
     record.destroyed_ms = 10;
     record.keep_until_ms = id == "sb-kept" ? 100 : 0;

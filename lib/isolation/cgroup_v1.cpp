@@ -1,9 +1,17 @@
 // Limits of a v1 group. `directory` is the group in the hierarchy that has `controllers`.
 #include <cerrno>
+#include <string>
 
 #include "isolation/cgroup_files.hpp"
 
 namespace svm::isolation {
+
+namespace {
+bool has_number(int directory, const char* name, uint64_t value) noexcept {
+  std::string text;
+  return read_control(directory, name, text) == 0 && text == std::to_string(value) + '\n';
+}
+}  // namespace
 
 CpuQuota cpu_quota(uint32_t milli_cpus) noexcept {
   // The kernel refuses quotas below 1 ms and periods above 1 s.
@@ -22,7 +30,8 @@ void apply_limits_v1(int directory, uint8_t controllers, const CgroupLimits& lim
   }
   if ((controllers & kCpu) != 0 && limits.milli_cpus != 0) {
     const CpuQuota cpu = cpu_quota(limits.milli_cpus);
-    int error = write_number(directory, "cpu.cfs_period_us", cpu.period_us);
+    // For each of the two the kernel walks through all groups there are: what has its value already is not written.
+    int error = has_number(directory, "cpu.cfs_period_us", cpu.period_us) ? 0 : write_number(directory, "cpu.cfs_period_us", cpu.period_us);
     if (error == 0) error = write_number(directory, "cpu.cfs_quota_us", cpu.quota_us);
     errors.cpu = -error;
   }

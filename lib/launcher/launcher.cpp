@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -49,7 +50,7 @@ struct Sandbox {
   std::string name;
   Fd control;                // where the agent takes further connections; none where nobody else may become the owner
   int64_t expires_ms = INT64_MAX;
-  Fd pidfd;
+  pid_t pid = 0;             // nobody else's until it is reaped, which only this process does
   isolation::Cgroup cgroup;
   bool has_cgroup = false;
   bool reaped = false;
@@ -77,8 +78,7 @@ class Launcher {
   }
 
  private:
-  static constexpr uint64_t kSocketKey = 0, kHostKey = 1, kListenerKey = 2, kClaimantKey = 3;
-  static_assert(kClaimantKey < protocol::kFirstToken);
+  static constexpr uint64_t kSocketKey = 0, kHostKey = 1, kListenerKey = 2, kClaimantKey = 3, kChildrenKey = 4;
 
   template <class Message>
   bool say(const Message& message, const int* fds = nullptr, size_t fd_count = 0) noexcept {
@@ -168,6 +168,13 @@ class Launcher {
     if (!epoll_) return failed(Step::sync, -errno);
     if (!watch(socket_.get(), kSocketKey) || !watch(host_.get(), kHostKey)) return failed(Step::sync, -errno);
     if (listener_ && !watch(listener_.get(), kListenerKey)) return failed(Step::sync, -errno);
+    // One descriptor for all children, and not one each: the next child begins with copies of all there are, and closes them.
+    sigset_t child;
+    ::sigemptyset(&child);
+    ::sigaddset(&child, SIGCHLD);
+    const int injected = SVM_FAIL_POINT("launcher.watch");
+    if (!injected) children_.reset(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!children_ || !watch(children_.get(), kChildrenKey)) return failed(Step::sync, injected ? -injected : -errno);
   }
 
   bool watch(int fd, uint64_t key) noexcept {
@@ -193,7 +200,7 @@ class Launcher {
       else if (key == kClaimantKey)
         hear_claimant();
       else
-        reap(key);
+        reap();
     }
     if (claimant_ && system_clock().monotonic_ms() >= claim_by_ms_) dismiss_claimant();
     if (!socket_) end_expired();
@@ -226,7 +233,7 @@ class Launcher {
     for (const auto& [token, sandbox] : sandboxes_) {
       if (sandbox->reaped || sandbox->expires_ms > now) continue;
       sandbox->expires_ms = INT64_MAX;
-      (void)signal_pidfd(sandbox->pidfd.get(), SIGKILL);
+      (void)::kill(sandbox->pid, SIGKILL);
     }
   }
 
@@ -398,27 +405,19 @@ class Launcher {
       abandon(*sandbox);
       return refuse(request.token, network_step, error);
     }
-    int pid = -1;
-    if (const auto [step, error] = clone(plan, *sandbox, pid); error) {
+    if (const auto [step, error] = clone(plan, *sandbox); error) {
       abandon(*sandbox);
       return refuse(request.token, step, error);
     }
-    if (const auto [step, error] = map_ids(request, plan, pid); error) {
+    if (const auto [step, error] = map_ids(request, plan, sandbox->pid); error) {
       (void)write_all(go.get(), &kGiveUp, sizeof kGiveUp);
-      ::waitpid(pid, nullptr, __WALL);
+      ::waitpid(sandbox->pid, nullptr, __WALL);
       abandon(*sandbox);
       return refuse(request.token, step, error);
     }
     (void)write_all(go.get(), &kGo, sizeof kGo);  // a child that died meanwhile is reaped like any other
     sandbox->cgroup.close_fds();
-    int watch_error = -SVM_FAIL_POINT("launcher.watch");
-    if (!watch_error && !watch(sandbox->pidfd.get(), request.token)) watch_error = -errno;
-    if (watch_error) {
-      (void)signal_pidfd(sandbox->pidfd.get(), SIGKILL);
-      ::waitpid(pid, nullptr, __WALL);
-      abandon(*sandbox);
-      return refuse(request.token, Step::clone, watch_error);
-    }
+    by_pid_.emplace(sandbox->pid, request.token);
     sandboxes_.emplace(request.token, std::move(sandbox));
   }
 
@@ -492,12 +491,10 @@ class Launcher {
     return {};
   }
 
-  Outcome clone(const Plan& plan, Sandbox& sandbox, int& pid) noexcept {
+  Outcome clone(const Plan& plan, Sandbox& sandbox) noexcept {
     isolation::CloneArgs arguments{};
-    int pidfd = -1;
-    arguments.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
-    arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-    arguments.exit_signal = 0;
+    arguments.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+    arguments.exit_signal = SIGCHLD;
     if (sandbox.has_cgroup) {
       if (sandbox.cgroup.into_fd() >= 0) {
         arguments.flags |= isolation::kCloneIntoCgroup;
@@ -525,11 +522,10 @@ class Launcher {
     const int left = sandbox.has_cgroup && sandbox.cgroup.into_fd() < 0 ? sandbox.cgroup.leave() : 0;
     if (child < 0) return {Step::clone, static_cast<int>(child)};
     network_.taken();
-    sandbox.pidfd.reset(pidfd);
-    pid = static_cast<int>(child);
+    sandbox.pid = static_cast<pid_t>(child);
     if (left) {
-      (void)signal_pidfd(pidfd, SIGKILL);
-      ::waitpid(pid, nullptr, __WALL);
+      (void)::kill(sandbox.pid, SIGKILL);
+      ::waitpid(sandbox.pid, nullptr, __WALL);
       return {Step::cgroup_attach, left};
     }
     return {};
@@ -566,19 +562,38 @@ class Launcher {
   void kill(uint64_t token) noexcept {
     const auto found = sandboxes_.find(token);
     // Not there: it has ended by itself and its Exited is on the way.
-    if (found != sandboxes_.end() && !found->second->reaped) (void)signal_pidfd(found->second->pidfd.get(), SIGKILL);
+    if (found != sandboxes_.end() && !found->second->reaped) (void)::kill(found->second->pid, SIGKILL);
   }
 
-  void reap(uint64_t token) noexcept {
-    const auto found = sandboxes_.find(token);
-    if (found == sandboxes_.end() || found->second->reaped) return;
-    Sandbox& sandbox = *found->second;
+  void reap() noexcept {
+    // The signal names one that has ended. Signals merge: whether it is the only one, a look at all children tells.
+    signalfd_siginfo signal{};
+    if (::read(children_.get(), &signal, sizeof signal) == sizeof signal) (void)reap(P_PID, signal.ssi_pid);
+    while (reap(P_ALL, 0)) {
+    }
+  }
+
+  /// False: none of these has ended.
+  bool reap(idtype_t which, id_t id) noexcept {
     siginfo_t info{};
-    if (::waitid(P_PIDFD, static_cast<id_t>(sandbox.pidfd.get()), &info, WEXITED | WNOHANG | __WALL) < 0 && errno != ECHILD) return;
-    if (info.si_pid == 0 && errno != ECHILD) return;
+    int result;
+    do result = ::waitid(which, id, &info, WEXITED | WNOHANG | __WALL);
+    while (result < 0 && errno == EINTR);
+    if (result < 0 || info.si_pid == 0) return false;  // the only error that can be is ECHILD
+    const auto known = by_pid_.find(info.si_pid);
+    if (known == by_pid_.end()) return true;
+    const uint64_t token = known->second;
+    by_pid_.erase(known);
+    ended(token, info);
+    return true;
+  }
+
+  void ended(uint64_t token, const siginfo_t& info) noexcept {
+    const auto found = sandboxes_.find(token);
+    if (found == sandboxes_.end()) return;
+    Sandbox& sandbox = *found->second;
     sandbox.wait_status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status & 0x7f;
     sandbox.reaped = true;
-    sandbox.pidfd.reset();
     sandbox.oom_kills = sandbox.has_cgroup ? sandbox.cgroup.oom_kills() : 0;
     sandbox.give_up_ms = system_clock().monotonic_ms() + kRemoveGiveUpMs;
     if (!finish(sandbox)) ++removing_;
@@ -606,14 +621,14 @@ class Launcher {
   /// The owner is gone for good: so is every sandbox of it.
   void end_all() noexcept {
     for (const auto& [token, sandbox] : sandboxes_)
-      if (!sandbox->reaped) (void)signal_pidfd(sandbox->pidfd.get(), SIGKILL);
+      if (!sandbox->reaped) (void)::kill(sandbox->pid, SIGKILL);
     const int64_t end = system_clock().monotonic_ms() + kEndingMs;
     while (!sandboxes_.empty() && system_clock().monotonic_ms() < end) {
       epoll_event events[64];
       const int n = ::epoll_wait(epoll_.get(), events, 64, static_cast<int>(kRemoveRetryMs));
       for (int i = 0; i < n; ++i) {
-        if (events[i].data.u64 >= protocol::kFirstToken)
-          reap(events[i].data.u64);
+        if (events[i].data.u64 == kChildrenKey)
+          reap();
         else  // level-triggered and of no more use
           ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, own_fd(events[i].data.u64), nullptr);
       }
@@ -629,6 +644,7 @@ class Launcher {
   Fd socket_, host_;  // the owner; none while nobody is
   int closing_;
   Fd agent_, epoll_;
+  Fd children_;  // a signal descriptor: some have ended
   Fd listener_, claimant_;
   int64_t claim_by_ms_ = 0;
   std::string key_;
@@ -645,6 +661,7 @@ class Launcher {
   NextNetwork network_;
   isolation::CgroupParent groups_;
   std::unordered_map<uint64_t, std::unique_ptr<Sandbox>> sandboxes_;
+  std::unordered_map<pid_t, uint64_t> by_pid_;  // tokens of those that have not been reaped
   size_t removing_ = 0;
   std::string out_;
   char in_[protocol::kMaxLaunchMessage];
@@ -658,6 +675,8 @@ int run(int socket) noexcept {
   sigset_t all;
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  // An application that ignores it hands that down, and the kernel would reap our children.
+  (void)::signal(SIGCHLD, SIG_DFL);
   (void)::umask(0);  // what sandboxes are built of has the modes it is given; the agent sets its own
   const long closing = isolation::syscall_result(isolation::kSysCloseRange, socket + 1, ~0u, 0);
   auto launcher = std::make_unique<Launcher>(socket, static_cast<int>(closing));

@@ -48,7 +48,7 @@ constexpr Point kPoints[] = {
     {"launcher.user_namespace", Kind::fails, kNoRanges},
     {"launcher.undumpable", Kind::fails, kRanges}, {"launcher.mount_disk", Kind::fails, kRanges}, {"launcher.idmap_mount", Kind::fails, kRanges},
     {"launcher.effective_ids", Kind::fails, kRanges, kUnavailable, "\"step\":\"clone\""},
-    {"launcher.watch", Kind::fails, kAnyHost, kUnavailable, "\"step\":\"clone\""},
+    {"launcher.watch", Kind::fails, kAnyHost, kUnavailable, "\"step\":\"sync\""},
     {"launcher.open_rootfs", Kind::fails, kAnyHost, kInvalid}, {"launcher.open_mount", Kind::fails, kAnyHost, kInvalid},
     {"launcher.cgroup_create", Kind::fails, kGroups, kUnsupported, kLimitField},
     {"launcher.cgroup_attach", Kind::fails, kGroups1},

@@ -198,11 +198,11 @@ class Launcher {
       else if (key == kListenerKey)
         accept_claimant();
       else if (key == kClaimantKey)
-        hear_claimant();
+        hear_claimant(false);
       else
         reap();
     }
-    if (claimant_ && system_clock().monotonic_ms() >= claim_by_ms_) dismiss_claimant();
+    if (claimant_ && system_clock().monotonic_ms() >= claim_by_ms_) hear_claimant(true);
     if (!socket_) end_expired();
     if (removing_ > 0) retry_removals();
     if (!socket_ && !claimant_ && sandboxes_.empty()) ending_ = true;  // nothing that anybody could come back for
@@ -254,12 +254,14 @@ class Launcher {
     if (!watch(listener_.get(), kListenerKey)) listener_.reset();  // no memory: then nobody else is heard
   }
 
-  void hear_claimant() noexcept {
+  /// `late`: its time is over. What it has said counts all the same: it was perhaps this process that had no time.
+  void hear_claimant(bool late) noexcept {
+    if (SVM_FAIL_POINT("launcher.hear_claimant") != 0) return dismiss_claimant();
     protocol::LaunchMessage message;
     Fd fds[1];
     size_t count = 1;
     const long n = receive_message(claimant_.get(), in_, sizeof in_, fds, &count, MSG_DONTWAIT);
-    if (n == -EAGAIN) return;
+    if (n == -EAGAIN) return late ? dismiss_claimant() : void();
     const bool understood = n > 0 && protocol::decode({in_, static_cast<size_t>(n)}, message) && message.type == protocol::LaunchType::claim &&
                             (count == 1 || open_peer(claimant_.get(), fds[0]) == 0);
     if (!understood) return dismiss_claimant();

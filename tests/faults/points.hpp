@@ -45,6 +45,7 @@ constexpr Point kPoints[] = {
     // The launcher
     {"launcher.exec_agent"}, {"launcher.mount_private"}, {"launcher.sync"}, {"launcher.make_network"}, {"launcher.loopback"}, {"launcher.clone"},
     {"launcher.id_map"},
+    {"launcher.hear_claimant", Kind::heals, kDetached},
     {"launcher.user_namespace", Kind::fails, kNoRanges},
     {"launcher.undumpable", Kind::fails, kRanges}, {"launcher.mount_disk", Kind::fails, kRanges}, {"launcher.idmap_mount", Kind::fails, kRanges},
     {"launcher.effective_ids", Kind::fails, kRanges, kUnavailable, "\"step\":\"clone\""},

@@ -61,8 +61,9 @@ bool walk(const Point& point, int32_t action, uint32_t nth) {
       CAPTURE(failure.code);
       CAPTURE(failure.message);
       CAPTURE(failure.details);
-      // Of a process that was killed there is nothing to be said but that it has ended.
-      CHECK((action == svm::fail_point::kKill ? failure.code == STACYVM_E_UNAVAILABLE : expected(point, failure)));
+      // Of a process that was killed there is nothing to be said but that it has ended; what it ran is not there to be adopted.
+      const bool gone = failure.code == STACYVM_E_UNAVAILABLE || (setting.detached && failure.code == STACYVM_E_NOT_FOUND);
+      CHECK((action == svm::fail_point::kKill ? gone : expected(point, failure)));
     }
     if (acted && action > 0 && point.kind == Kind::fails) CHECK(told.failures.size() == 1);
     if (action > 0 && point.kind == Kind::heals) CHECK(told.failures.empty());

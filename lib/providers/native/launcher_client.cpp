@@ -12,7 +12,6 @@
 #include "core/error.hpp"
 #include "core/fail_point.hpp"
 #include "core/process.hpp"
-#include "isolation/cgroup.hpp"
 
 namespace svm::providers::native {
 namespace {
@@ -48,7 +47,7 @@ long receive_within(const Fd& socket, int64_t end_ms, std::string& buffer, proto
 }  // namespace
 
 LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held, const Rendezvous* rendezvous, bool detached)
-    : reactor_(reactor), instance_(instance) {
+    : reactor_(reactor) {
   Fd theirs, self;
   if (const int error = make_socketpair(SOCK_SEQPACKET, socket_, theirs)) throw errno_error(Code::limit, -error, "launcher socket");
   open_self(self);
@@ -84,40 +83,48 @@ LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& ins
   start();
 }
 
-std::shared_ptr<LauncherClient> LauncherClient::take_over(channel::Reactor& reactor, const std::string& instance, const Rendezvous& rendezvous, bool detached,
-                                                          std::vector<Found>& found, Fd& held) {
+std::shared_ptr<LauncherClient> LauncherClient::take_over(channel::Reactor& reactor, const Rendezvous& rendezvous, bool detached, std::vector<Found>& found, Fd& held) {
+  const int64_t end = system_clock().monotonic_ms() + kOnlineTimeoutMs;
+  for (;;) {
+    SVM_FAIL_POINT_THROW(Code::unavailable, "provider.take_over");
+    Fd socket = rendezvous.connect();
+    if (!socket) return nullptr;
+    const std::shared_ptr<LauncherClient> client(new LauncherClient(reactor, std::move(socket)));
+    if (client->claim(rendezvous, detached, end, found, held)) return client;
+    // It may have ended just now, or had no ear for us. Only when nobody listens any more has it ended: a second launcher beside it would end
+    // what it runs.
+    if (system_clock().monotonic_ms() >= end) throw Error(Code::timeout, "the launcher did not answer in time").with("step", "launcher");
+  }
+}
+
+bool LauncherClient::claim(const Rendezvous& rendezvous, bool detached, int64_t end_ms, std::vector<Found>& found, Fd& held) {
   Fd self;
   open_self(self);
-  const int64_t end = system_clock().monotonic_ms() + kOnlineTimeoutMs;
-  SVM_FAIL_POINT_THROW(Code::unavailable, "provider.take_over");
-  Fd socket = rendezvous.connect();
-  if (!socket) return nullptr;
-  const std::shared_ptr<LauncherClient> client(new LauncherClient(reactor, instance, std::move(socket)));
-  if (const int error = client->send(protocol::Claim{rendezvous.key(), detached}, self ? std::vector<int>{self.get()} : std::vector<int>())) {
-    if (error == -EPIPE || error == -ECONNRESET) return nullptr;  // it has just ended
+  if (const int error = send(protocol::Claim{rendezvous.key(), detached}, self ? std::vector<int>{self.get()} : std::vector<int>())) {
+    if (error == -EPIPE || error == -ECONNRESET) return false;
     throw errno_error(Code::unavailable, -error, "launcher").with("step", "launcher");
   }
   std::string buffer;
   protocol::LaunchMessage message;
   Fd fds[2];
   size_t count = 2;
-  const long size = receive_within(client->socket_, end, buffer, message, fds, &count);
-  if (size == 0 || size == -ECONNRESET) return nullptr;
+  const long size = receive_within(socket_, end_ms, buffer, message, fds, &count);
+  if (size == 0 || size == -ECONNRESET) return false;
   if (size < 0 || message.type != protocol::LaunchType::claimed) throw not_online();
   if (message.claimed.error != 0)
     throw errno_error(Code::conflict, message.claimed.error, "the launcher of this state directory has another owner, or does not know us").with("step", "launcher");
   if (count != (message.claimed.holds ? 2u : 1u)) throw not_online();
-  client->online_ = message.claimed.online;
-  client->process_ = AgentProcess::adopt(std::move(fds[0]));
+  online_ = message.claimed.online;
+  process_ = AgentProcess::adopt(std::move(fds[0]));
   if (message.claimed.holds) held = std::move(fds[1]);
   for (uint32_t left = message.claimed.sandboxes; left > 0; --left) {
     count = 1;
-    if (receive_within(client->socket_, end, buffer, message, fds, &count) <= 0 || message.type != protocol::LaunchType::adopted) throw not_online();
-    client->next_token_ = std::max(client->next_token_, message.adopted.token + 1);
+    if (receive_within(socket_, end_ms, buffer, message, fds, &count) <= 0 || message.type != protocol::LaunchType::adopted) throw not_online();
+    next_token_ = std::max(next_token_, message.adopted.token + 1);
     found.push_back({message.adopted.token, message.adopted.name, std::move(fds[0])});
   }
-  client->detached_ = false;
-  return client;
+  detached_ = false;
+  return true;
 }
 
 void LauncherClient::watch(uint64_t token, Events events) {
@@ -151,8 +158,6 @@ LauncherClient::~LauncherClient() {
     process_.wait(-1);
   }
   lost();
-  // What a launcher that was killed could not remove itself.
-  (void)isolation::remove_stale_cgroups(instance_.c_str());
 }
 
 template <class Message>

@@ -31,7 +31,8 @@ class LauncherClient {
   /// Throws Error naming the step.
   /// `rendezvous` (nullptr: none): the launcher listens there for a next owner, and with `detached` waits for one when this process is gone.
   LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held, const Rendezvous* rendezvous, bool detached);
-  /// Ends the launcher and with it every sandbox; waits until it is gone and leaves no control group.
+  /// Ends the launcher and with it every sandbox; waits until it is gone. Control groups that it could not remove stay: another launcher of the
+  /// instance may run already, with sandboxes in them.
   ~LauncherClient();
 
   /// Takes over the launcher that listens at the rendezvous, with what it runs. nullptr when none does. `held`: what it was given to hold by the one
@@ -41,8 +42,7 @@ class LauncherClient {
     std::string name;
     Fd channel;  // not valid: there is no talking to it
   };
-  static std::shared_ptr<LauncherClient> take_over(channel::Reactor& reactor, const std::string& instance, const Rendezvous& rendezvous, bool detached,
-                                                   std::vector<Found>& found, Fd& held);
+  static std::shared_ptr<LauncherClient> take_over(channel::Reactor& reactor, const Rendezvous& rendezvous, bool detached, std::vector<Found>& found, Fd& held);
   /// Whom to tell of a sandbox that was found. Before start().
   void watch(uint64_t token, Events events);
   /// Begins to hear what the launcher says; the constructor has done so for one that it started.
@@ -63,15 +63,15 @@ class LauncherClient {
   void expire(uint64_t token, int64_t in_ms) noexcept;
 
  private:
-  LauncherClient(channel::Reactor& reactor, const std::string& instance, Fd socket) 
-      : reactor_(reactor), instance_(instance), socket_(std::move(socket)), detached_(true) {}
+  LauncherClient(channel::Reactor& reactor, Fd socket) : reactor_(reactor), socket_(std::move(socket)), detached_(true) {}
+  /// What take_over() learns from one connection. False: the launcher closed it without an answer.
+  bool claim(const Rendezvous& rendezvous, bool detached, int64_t end_ms, std::vector<Found>& found, Fd& held);
   void receive(uint32_t events);
   void lost();
   template <class Message>
   int send(const Message& message, const std::vector<int>& fds) noexcept;
 
   channel::Reactor& reactor_;
-  const std::string instance_;
   Fd socket_;
   AgentProcess process_;
   protocol::Online online_;

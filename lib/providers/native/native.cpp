@@ -20,6 +20,7 @@
 #include "images/byte_source.hpp"
 #include "images/tar_reader.hpp"
 #include "images/unpack.hpp"
+#include "isolation/cgroup.hpp"
 #include "isolation/cgroup_usage.hpp"
 #include "isolation/id_range.hpp"
 #include "providers/native/agent_tree_writer.hpp"
@@ -167,7 +168,7 @@ class Native final : public Provider {
     Fd held;
     if (detached || has_rendezvous(state_directory)) {
       rendezvous_ = std::make_unique<Rendezvous>(state_directory);
-      launcher_ = LauncherClient::take_over(reactor_, instance_, *rendezvous_, detached, found_, held);
+      launcher_ = LauncherClient::take_over(reactor_, *rendezvous_, detached, found_, held);
     }
     if (!detached) rendezvous_.reset();
     if (!rootless_) ranges_ = held ? std::make_unique<IdRanges>(std::move(held)) : std::make_unique<IdRanges>();
@@ -177,6 +178,12 @@ class Native final : public Provider {
     uint32_t random = 0;
     random_bytes(&random, sizeof random);
     first_id_ = isolation::kFirstHostId + random % ((isolation::kEndHostId - isolation::kFirstHostId) / model::kIdsPerRange / 2) * model::kIdsPerRange;
+  }
+
+  ~Native() override {
+    launcher_.reset();
+    // What a launcher that was killed could not remove itself.
+    if (!left_) (void)isolation::remove_stale_cgroups(instance_.c_str());
   }
 
   std::string_view name() const noexcept override { return "native"; }
@@ -261,6 +268,7 @@ class Native final : public Provider {
   void detach() noexcept override {
     (void)SVM_FAIL_POINT("provider.detach");  // cannot fail
     const std::lock_guard lock(mutex_);
+    left_ = true;
     if (launcher_) launcher_->detach();
   }
 
@@ -463,7 +471,8 @@ class Native final : public Provider {
   bool found_launcher_ = false;             // a former owner's, which nobody listens to yet
   std::vector<LauncherClient::Found> found_;
   uint32_t first_id_ = isolation::kFirstHostId;
-  std::mutex mutex_;  // guards launcher_
+  std::mutex mutex_;  // guards what follows
+  bool left_ = false;  // to the next owner
   std::shared_ptr<LauncherClient> launcher_;
 };
 

@@ -22,8 +22,10 @@ int set_file_id(long call, uint32_t id) noexcept {
   return static_cast<uint32_t>(::syscall(call, -1)) == id ? 0 : EPERM;
 }
 
-int switch_to(const Rights& rights, uint32_t uid, uint32_t gid, const std::vector<uint32_t>& groups) noexcept {
-  if (const int error = set_groups(groups)) return error;
+/// `groups`: nullptr: they stay.
+int switch_to(const Rights& rights, uint32_t uid, uint32_t gid, const std::vector<uint32_t>* groups) noexcept {
+  if (groups)
+    if (const int error = set_groups(*groups)) return error;
   if (const int error = set_file_id(SYS_setfsgid, gid)) return error;
   if (const int error = set_file_id(SYS_setfsuid, uid)) return error;
   // Becoming fsuid 0 makes permitted file capabilities effective (profile `build` has some): take them back.
@@ -33,16 +35,16 @@ int switch_to(const Rights& rights, uint32_t uid, uint32_t gid, const std::vecto
 
 }  // namespace
 
-ActAs::ActAs(const Rights& rights, const Identity& who) noexcept : rights_(rights) {
+ActAs::ActAs(const Rights& rights, const Identity& who, What what) noexcept : rights_(rights), what_(what) {
   if (!rights.switches) return;
   switched_ = true;
-  error_ = switch_to(rights, who.uid, who.gid, who.groups);
+  error_ = switch_to(rights, who.uid, who.gid, what == What::all ? &who.groups : nullptr);
 }
 
 ActAs::~ActAs() {
   if (!switched_) return;
   const int saved = errno;
-  if (switch_to(rights_, rights_.uid, rights_.gid, rights_.groups) != 0) std::abort();
+  if (switch_to(rights_, rights_.uid, rights_.gid, what_ == What::all ? &rights_.groups : nullptr) != 0) std::abort();
   errno = saved;
 }
 

@@ -28,7 +28,9 @@ struct Rights {
 /// go on in, so then it aborts.
 class ActAs {
  public:
-  ActAs(const Rights& rights, const Identity& who) noexcept;
+  /// What of `who`: all, or only whose what is made will be. The latter is for what no file's rights decide on, and cheaper.
+  enum class What { all, owner };
+  ActAs(const Rights& rights, const Identity& who, What what = What::all) noexcept;
   ~ActAs();
   ActAs(const ActAs&) = delete;
   ActAs& operator=(const ActAs&) = delete;
@@ -37,6 +39,7 @@ class ActAs {
 
  private:
   const Rights& rights_;
+  const What what_;
   bool switched_ = false;
   int error_ = 0;
 };

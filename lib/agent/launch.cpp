@@ -115,7 +115,7 @@ void Launch::child(const ChildFds& fds, int report) const noexcept {
   for (size_t i = 0; i < options_.command_group_count; ++i)
     check(LaunchStep::group, result_of(::write(options_.command_groups[i], "0", 1)));
 
-  check(LaunchStep::stdio, result_of(::dup2(fds.in.get(), STDIN_FILENO)));
+  check(LaunchStep::stdio, result_of(::dup2(fds.in ? fds.in.get() : fds.null, STDIN_FILENO)));
   if (!fds.out) check(LaunchStep::stdio, result_of(::ioctl(STDIN_FILENO, TIOCSCTTY, 0)));
   const int out = fds.out ? fds.out.get() : STDIN_FILENO;
   check(LaunchStep::stdio, result_of(::dup2(out, STDOUT_FILENO)));

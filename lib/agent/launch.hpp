@@ -22,6 +22,7 @@ struct LaunchReport {
 };
 
 struct ChildFds {
+  int null = -1;    // borrowed; where `in` is not valid: the input instead
   Fd in, out, err;  // err not valid: same as out; out not valid: `in` is a terminal for all three, and becomes the controlling one
 };
 

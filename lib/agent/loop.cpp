@@ -279,9 +279,8 @@ bool Loop::open_stream(const protocol::Frame& frame) {
 }
 
 void Loop::reap() {
-  signalfd_siginfo info[16];
-  while (::read(signals_.get(), info, sizeof info) > 0) {
-  }
+  signalfd_siginfo info[16];  // more than there can be: a pending signal is not queued again
+  (void)!::read(signals_.get(), info, sizeof info);
   // Signals merge; only asking until nobody is left finds every child. Orphans of the whole sandbox come here too.
   for (;;) {
     int status = 0;

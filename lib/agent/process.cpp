@@ -55,16 +55,11 @@ protocol::Result about(protocol::Subject subject, protocol::Result failure) {
   return failure;
 }
 
-/// A stdin without bytes: /dev/null where it is the real one, otherwise a pipe nobody writes to.
-int open_empty_input(Fd& out) noexcept {
-  Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK));
-  struct stat info;
-  if (null && ::fstat(null.get(), &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == ((1u << 8) | 3u)) {
-    out = std::move(null);
-    return set_nonblocking(out.get(), false);
-  }
-  Fd write_end;
-  return make_pipe(out, write_end);
+/// A pipe of which only our end does not block.
+int make_own_pipe(Fd& ours, Fd& read_end, Fd& write_end) noexcept {
+  if (const int error = make_pipe(read_end, write_end)) return error;
+  // A pipe that was just made has no other flags to keep.
+  return ::fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 /// How people see it: the words with blanks between them, cut.
@@ -107,7 +102,7 @@ void Process::start() {
   ChildFds child;
   {
     // A pipe or terminal belongs to who makes it, and the command may want to open /dev/stdout or /dev/tty.
-    const ActAs as(context.rights, *who);
+    const ActAs as(context.rights, *who, request_.terminal ? ActAs::What::all : ActAs::What::owner);
     if (as.error() != 0) return conclude(failure(as.error(), step_text(LaunchStep::identity), request_.user));
     if (const int error = make_stdio(child)) return conclude(failure(-error, request_.terminal ? "terminal for" : "pipe for", launch_->program()));
   }
@@ -136,16 +131,14 @@ int Process::make_stdio(ChildFds& child) {
 
 int Process::make_pipes(ChildFds& child) {
   if (request_.use_stdin) {
-    if (const int error = make_pipe(child.in, input_)) return error;
-    if (const int error = set_nonblocking(input_.get(), true)) return error;
-  } else if (const int error = open_empty_input(child.in)) {
-    return error;
+    if (const int error = make_own_pipe(input_, child.in, input_)) return error;
+  } else if ((child.null = loop_.processes().null_device()) < 0) {
+    Fd write_end;  // nobody writes to it
+    if (const int error = make_pipe(child.in, write_end)) return error;
   }
-  if (const int error = make_pipe(out_.pipe, child.out)) return error;
-  if (const int error = set_nonblocking(out_.pipe.get(), true)) return error;
+  if (const int error = make_own_pipe(out_.pipe, out_.pipe, child.out)) return error;
   if (request_.merge) return 0;
-  if (const int error = make_pipe(err_.pipe, child.err)) return error;
-  return set_nonblocking(err_.pipe.get(), true);
+  return make_own_pipe(err_.pipe, err_.pipe, child.err);
 }
 
 void Process::on_ready(int tag, uint32_t events) {

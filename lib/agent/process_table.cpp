@@ -1,6 +1,10 @@
 #include "agent/process_table.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "agent/failure.hpp"
 
@@ -27,6 +31,18 @@ std::shared_ptr<Process> ProcessTable::find(std::string_view id) const noexcept 
   if (const auto found = std::find_if(running_.begin(), running_.end(), named); found != running_.end()) return *found;
   const auto found = std::find_if(ended_.begin(), ended_.end(), named);
   return found == ended_.end() ? nullptr : *found;
+}
+
+int ProcessTable::null_device() noexcept {
+  if (null_) return null_.get();
+  constexpr dev_t kNumber = (1u << 8) | 3u;
+  Fd device(::open("/dev/null", O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK));
+  struct stat info;
+  // Somebody may have put something else there.
+  if (!device || ::fstat(device.get(), &info) < 0 || !S_ISCHR(info.st_mode) || info.st_rdev != kNumber) return -1;
+  if (set_nonblocking(device.get(), false) != 0) return -1;
+  null_ = std::move(device);
+  return null_.get();
 }
 
 int64_t ProcessTable::next_deadline() const noexcept {

@@ -46,6 +46,9 @@ class ProcessTable {
   void watch_console(ConsoleWatcher& watcher) { console_watchers_.push_back(&watcher); }
   void unwatch_console(ConsoleWatcher& watcher) noexcept { std::erase(console_watchers_, &watcher); }
 
+  /// The null device, open for both; -1 where there is none. One for all commands: there is nothing in it to share.
+  int null_device() noexcept;
+
   // --- for the loop
   int64_t next_deadline() const noexcept;
   void fire_deadlines(int64_t now_us);
@@ -59,6 +62,7 @@ class ProcessTable {
   std::vector<ConsoleWatcher*> console_watchers_;
   std::vector<std::shared_ptr<Process>> running_;
   std::deque<std::shared_ptr<Process>> ended_;
+  Fd null_;
   bool some_ended_ = false;
 };
 

@@ -29,7 +29,7 @@ ROOT_FILES = ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.con
 PYTHON = "/usr/bin/python3"  # the package's: one that a user has elsewhere may be out of the reach of the guest's ordinary user
 NOT_OF_PYTHON = {"test", "tests", "idlelib", "lib2to3", "ensurepip", "tkinter", "turtledemo", "dist-packages", "site-packages", "pydoc_data"}
 FIRST_WORD_SECONDS = {"kvm": 8, "tcg,thread=multi": 120}
-ALL_SECONDS = 800
+ALL_SECONDS = 1300
 
 
 class Skip(Exception):

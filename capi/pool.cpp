@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <deque>
+#include <list>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -18,7 +18,7 @@ struct Pool::State {
   const std::chrono::milliseconds idle;
   std::mutex mutex;
   std::condition_variable work, gone;
-  std::deque<Job> jobs;
+  std::list<Job> jobs;  // a list moves and empties without memory
   size_t threads = 0, waiting = 0;
   bool stopping = false;
 };
@@ -78,7 +78,7 @@ void Pool::submit(Job job) {
 
 void Pool::stop() noexcept {
   State& s = *state_;
-  std::deque<Job> dropped;
+  std::list<Job> dropped;
   std::unique_lock lock(s.mutex);
   s.stopping = true;
   dropped.swap(s.jobs);

@@ -328,6 +328,7 @@ bool Process::read_output(Output& output, protocol::DataKind kind) {
   const bool beyond = size > left;
   if (beyond) size = static_cast<size_t>(left);
   output_ += size;
+  if (kind == protocol::DataKind::err) err_bytes_ += size;
   if (size > 0) {
     loop_.processes().add_to_console(kind, {connection.data(), size});
     if (sink_) {
@@ -494,6 +495,8 @@ protocol::ExecResult Process::exec_result() const {
   result.wall_us = static_cast<uint64_t>(ended_us_ - started_us_);
   result.cpu_us = microseconds(usage_.ru_utime) + microseconds(usage_.ru_stime);
   result.memory_peak = static_cast<uint64_t>(usage_.ru_maxrss) * 1024;
+  result.out_bytes = output_ - err_bytes_;
+  result.err_bytes = err_bytes_;
   return result;
 }
 

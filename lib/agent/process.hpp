@@ -160,7 +160,7 @@ class Process final : private Ready {
   rusage usage_{};
   int64_t started_us_ = 0, ended_us_ = 0, timeout_us_ = kNoDeadline, hang_up_us_ = kNoDeadline, report_check_us_ = kNoDeadline;
   int64_t last_output_us_ = 0, deadline_ = kNoDeadline, started_wall_ms_ = 0;
-  uint64_t output_ = 0, oom_kills_ = 0;
+  uint64_t output_ = 0, err_bytes_ = 0, oom_kills_ = 0;  // err_bytes_: of output_
   uint64_t pending_signals_[2] = {0, 0};  // came before the command existed: to the leader, to its group
   Fd report_, input_;
   Watch report_watch_, input_watch_;

@@ -65,7 +65,7 @@ class GroupLog final : public Log {
     if (writer_.joinable()) writer_.join();
   }
 
-  int64_t append(model::AuditRow row) override {
+  int64_t append(model::AuditRow&& row) override {
     cut_detail(row.detail);
     std::unique_lock lock(mutex_);
     progress_.wait(lock, [this] { return failed_ || outstanding() < kMaxPending; });
@@ -74,7 +74,7 @@ class GroupLog final : public Log {
     row.seq = next_seq_;
     row.wall_ms = system_clock().wall_ms();
     const int64_t seq = row.seq;
-    pending_.push_back(std::move(row));
+    pending_.push_back(std::move(row));  // without memory the row stays with the caller, who may try again
     ++next_seq_;
     // In interval mode the writer sleeps through the rows between the first and the one that fills half the room.
     if (durability_ == Durability::strict || resting_ || pending_.size() >= kMaxPending / 2) work_.notify_one();
@@ -158,8 +158,7 @@ class GroupLog final : public Log {
       }
       store_.append_audit(group_, true);
     } catch (const std::exception& error) {
-      failure = error.what();
-      if (failure.empty()) failure = "unknown";
+      failure = text_of(error);
     }
     lock.lock();
     failed_ = !failure.empty();

@@ -31,7 +31,7 @@ class Log {
   /// Gives the row its seq (gapless, in call order) and wall time, and returns the seq. Throws Error io when earlier rows could not be
   /// written, and when strict and this one could not: then the act must be refused (fail closed). In the second case the row stays
   /// and is written later: it was tried.
-  virtual int64_t append(model::AuditRow row) = 0;
+  virtual int64_t append(model::AuditRow&& row) = 0;
   /// Waits until everything appended before is durable. Error io when it could not be written.
   virtual void flush() = 0;
 };

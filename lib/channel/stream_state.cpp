@@ -153,10 +153,9 @@ bool StreamState::cancel() {
 }
 
 void StreamState::abandon() {
-  std::deque<Piece> dropped;
   const Lock lock(mutex_);
   abandoned_ = true;
-  dropped.swap(pieces_);
+  pieces_.clear();
 }
 
 bool StreamState::ended() const {

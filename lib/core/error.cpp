@@ -1,6 +1,7 @@
 #include "core/error.hpp"
 
 #include <cstring>
+#include <new>
 
 namespace svm {
 
@@ -16,6 +17,14 @@ Error&& Error::with(std::string key, long long value) && {
 
 void Error::prefix(std::string_view context) {
   message_ = std::string(context) + ": " + message_;
+}
+
+std::string text_of(const std::exception& error) noexcept {
+  try {
+    return *error.what() != '\0' ? error.what() : "unknown";
+  } catch (const std::bad_alloc&) {
+    return "out of memory";  // as short as a string may be without memory
+  }
 }
 
 std::string errno_text(int error) {

@@ -39,6 +39,8 @@ class Error : public std::exception {
 Error errno_error(int error, std::string_view what);
 /// The same with an explicit code.
 Error errno_error(Code code, int error, std::string_view what);
+/// What it says; "out of memory" where there is none to say more.
+std::string text_of(const std::exception& error) noexcept;
 /// strerror without its locale and thread-safety traps.
 std::string errno_text(int error);
 

@@ -25,18 +25,21 @@ namespace {
 using std::chrono::milliseconds;
 
 /// The end of a command takes the place of its start: most are over before either is written, and make one row instead of two writes.
+/// All or, without memory, nothing.
 void join_ends(std::vector<model::ExecRecord>& execs) {
-  std::unordered_map<std::string_view, size_t> starts;  // by id: where it is now
+  std::vector<size_t> places(execs.size());
+  std::unordered_map<std::string_view, size_t> starts;  // where those are that have started and not ended, by id
   size_t kept = 0;
   for (size_t i = 0; i < execs.size(); ++i) {
-    model::ExecRecord& exec = execs[i];
+    const model::ExecRecord& exec = execs[i];
     if (exec.id.empty()) starts.clear();  // ends all that were started before it
     const auto start = exec.ended_ms == 0 ? starts.end() : starts.find(exec.id);
-    const size_t to = start == starts.end() ? kept++ : start->second;
+    places[i] = start == starts.end() ? kept++ : start->second;
     if (start != starts.end()) starts.erase(start);
-    if (to != i) execs[to] = std::move(exec);
-    if (execs[to].ended_ms == 0) starts.emplace(execs[to].id, to);
+    if (exec.ended_ms == 0) starts.emplace(exec.id, places[i]);
   }
+  for (size_t i = 0; i < execs.size(); ++i)
+    if (places[i] != i) execs[places[i]] = std::move(execs[i]);
   execs.resize(kept);
 }
 
@@ -80,6 +83,11 @@ class TableLog final : public Log {
     if (resting_) work_.notify_one();
   }
 
+  void note_lost() noexcept override {
+    const std::lock_guard lock(mutex_);
+    if (!read_only_) ++lost_;  // told by the writer with what comes next
+  }
+
   void flush() override {
     std::unique_lock lock(mutex_);
     if (idle() || !start_writer()) return;
@@ -110,14 +118,21 @@ class TableLog final : public Log {
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
       writer_ = std::thread([this] { run(); });
-    } catch (const std::system_error& error) {
-      diagnostics_.write(LogLevel::error, std::string("events: no thread: ") + error.what());
+    } catch (const std::exception& error) {
+      complain("events: no thread: ", error.what());
     }
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return writer_.joinable();
   }
 
-  void run() {
+  void complain(const char* what, std::string_view why) const noexcept {
+    try {
+      diagnostics_.write(LogLevel::error, what + std::string(why));
+    } catch (const std::bad_alloc&) {  // the log is for people, who have other troubles now
+    }
+  }
+
+  void run() noexcept {
     std::unique_lock lock(mutex_);
     for (;;) {
       if (!has_work()) {
@@ -147,16 +162,16 @@ class TableLog final : public Log {
     taken_execs_ = execs.size();
     writing_ = true;
     lock.unlock();
-    if (lost > 0) group.push_back({0, system_clock().wall_ms(), "events.lost", "", "", Data().number("count", static_cast<int64_t>(lost)).json()});
+    const size_t told = group.size();
     std::string failure;
     try {
+      if (lost > 0) group.push_back({0, system_clock().wall_ms(), "events.lost", "", "", Data().number("count", static_cast<int64_t>(lost)).json()});
       join_ends(execs);
       // With the history: who is told of an end finds it there.
       store_.record(execs, group, system_clock().wall_ms() - kRetentionMs);
       if (!group.empty()) feed_->advance(group.back().id);
     } catch (const std::exception& error) {
-      failure = error.what();
-      if (failure.empty()) failure = "unknown";
+      failure = text_of(error);
     }
     lock.lock();
     writing_ = false;
@@ -167,17 +182,26 @@ class TableLog final : public Log {
       retry_ms_ = kIntervalMs;
     } else {
       // They are still in order before those that have come since.
-      if (lost > 0) group.pop_back();
+      group.resize(told);
       lost_ += lost;
-      group.insert(group.end(), std::make_move_iterator(pending_.begin()), std::make_move_iterator(pending_.end()));
-      pending_ = std::move(group);
-      execs.insert(execs.end(), std::make_move_iterator(execs_.begin()), std::make_move_iterator(execs_.end()));
-      execs_ = std::move(execs);
-      if (!failed_) diagnostics_.write(LogLevel::error, "events: they could not be stored: " + failure);
+      put_back(pending_, std::move(group));
+      put_back(execs_, std::move(execs));
+      if (!failed_) complain("events: they could not be stored: ", failure);
       failed_ = true;
       retry_ms_ = std::min(retry_ms_ * 2, kMaxRetryMs);
     }
     done_.notify_all();
+  }
+
+  /// Before what has come since; where there is no memory for all, that is lost. Needs mutex_.
+  template <class T>
+  void put_back(std::vector<T>& since, std::vector<T>&& before) noexcept {
+    try {
+      before.insert(before.end(), std::make_move_iterator(since.begin()), std::make_move_iterator(since.end()));
+    } catch (const std::bad_alloc&) {
+      lost_ += since.size();
+    }
+    since = std::move(before);
   }
 
   store::Store& store_;

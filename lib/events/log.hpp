@@ -40,6 +40,8 @@ class Log {
   /// Writes a command's start or end to the history (store::Store::record), within kIntervalMs and as events are. One that is not taken
   /// because the store refuses for long is missing there; an "events.lost" says so.
   virtual void record(model::ExecRecord exec) = 0;
+  /// Counts one that could not even be made, as those that could not be stored.
+  virtual void note_lost() noexcept = 0;
   /// Waits until everything appended before is stored, or the store has refused it.
   virtual void flush() = 0;
 

@@ -17,7 +17,7 @@ void watch_end(manager::Manager& manager, const model::SandboxRecord& sandbox, c
   auto observed = std::make_shared<ObservedStream>(std::move(stream), [witness, &manager](const protocol::Result* result, const Counts&) {
     protocol::ExecResult ended;
     if (result && result->code == Code::ok && protocol::decode(result->body, ended))
-      witness.exec_ended(manager, ended, 0, 0);
+      witness.exec_ended(manager, ended);
     else
       witness.exec_failed(Code::closed, "its owner ended");
   });

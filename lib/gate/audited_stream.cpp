@@ -1,5 +1,7 @@
 #include "gate/audited_stream.hpp"
 
+#include <new>
+
 #include "core/error.hpp"
 #include "gate/handlers.hpp"
 
@@ -30,18 +32,23 @@ channel::Stream::Next AuditedStream::next(int64_t timeout_ms, channel::Piece& ou
 }
 
 void AuditedStream::record() {
-  recorded_ = true;
-  const protocol::Result* result = below_->result();
-  const Code code = result ? result->code : Code::internal;
-  outcome_.outcome = code_name(code);
-  protocol::ExecResult exec;
-  std::string detail;
-  if (code != Code::ok)
-    detail = result ? result->message : "";
-  else if (!exec_id_.empty() && protocol::decode(result->body, exec))
-    detail = exec_summary(exec_reason_name(exec.reason), exec.exit_code);
-  outcome_.detail = exec_detail(exec_id_, std::move(detail));
-  log_.append(std::move(outcome_));
+  recorded_ = true;  // a log that refuses is said once
+  try {
+    const protocol::Result* result = below_->result();
+    const Code code = result ? result->code : Code::internal;
+    outcome_.outcome = code_name(code);
+    protocol::ExecResult exec;
+    std::string detail;
+    if (code != Code::ok)
+      detail = result ? result->message : "";
+    else if (!exec_id_.empty() && protocol::decode(result->body, exec))
+      detail = exec_summary(exec_reason_name(exec.reason), exec.exit_code);
+    outcome_.detail = exec_detail(exec_id_, std::move(detail));
+    log_.append(std::move(outcome_));
+  } catch (const std::bad_alloc&) {
+    recorded_ = false;  // nor has it taken the row: the next call tries again
+    throw;
+  }
 }
 
 }  // namespace svm::gate

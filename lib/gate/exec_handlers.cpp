@@ -97,7 +97,7 @@ void Handler<ops::ExecRun>::failed(Act& act, const Error& error) { act.witness->
 model::ExecResponse Handler<ops::ExecRun>::answer(Act& act, model::ExecRequest&, Answer&& answer) {
   protocol::ExecResult result;
   if (!protocol::decode(answer.body, result)) malformed_answer();
-  act.witness->exec_ended(act.manager, result, answer.out.size(), answer.err.size());
+  act.witness->exec_ended(act.manager, result);
   model::ExecResponse response;
   response.exec_id = act.exec_id;
   response.exit_code = result.exit_code;
@@ -131,7 +131,7 @@ std::shared_ptr<channel::Stream> Handler<ops::ExecStart>::run(Act& act, model::E
   own = std::make_shared<ObservedStream>(std::move(own), [witness, &manager = act.manager](const protocol::Result* result, const Counts& counts) {
     protocol::ExecResult exec;
     if (result && result->code == Code::ok && protocol::decode(result->body, exec))
-      witness.exec_ended(manager, exec, counts.out, counts.err);
+      witness.exec_ended(manager, exec);
     else if (result && result->code != Code::ok)
       witness.exec_failed(result->code, result->message, counts);
     else

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <exception>
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
@@ -41,6 +42,15 @@ size_t ObservedStream::write(const void* data, size_t size, int64_t timeout_ms) 
   return taken;
 }
 
+template <class F>
+void Witness::quietly(F&& act) const noexcept {
+  try {
+    act();
+  } catch (const std::exception&) {  // bad_alloc: the log itself throws nothing else
+    log_->note_lost();
+  }
+}
+
 void Witness::exec_started(std::string exec_id, const model::ExecRequest& request) {
   const std::string command = model::shell_join(request.command, request.args);
   exec_.id = std::move(exec_id);
@@ -60,43 +70,49 @@ void Witness::exec_started(std::string exec_id, const model::ExecRequest& reques
   tell("exec.started", data);
 }
 
-void Witness::exec_ended(manager::Manager& manager, const protocol::ExecResult& result, uint64_t out, uint64_t err) const {
-  model::ExecRecord exec = exec_;
-  exec.ended_ms = system_clock().wall_ms();
-  exec.reason = exec_reason_name(result.reason);
-  exec.exit_code = result.exit_code;
-  exec.signal = result.signal;
-  exec.wall_us = static_cast<int64_t>(result.wall_us);
-  exec.cpu_us = static_cast<int64_t>(result.cpu_us);
-  exec.memory_peak = result.memory_peak;
-  exec.out_bytes = out;
-  exec.err_bytes = err;
-  events::Data data;
-  data.text("exec_id", exec.id).text("reason", exec.reason).number("exit_code", exec.exit_code).number("signal", exec.signal);
-  data.number("wall_us", exec.wall_us).number("cpu_us", exec.cpu_us);
-  data.number("stdout_bytes", static_cast<int64_t>(out)).number("stderr_bytes", static_cast<int64_t>(err));
-  log_->record(std::move(exec));
-  tell(result.reason == protocol::ExecReason::timeout ? "exec.timeout" : "exec.completed", data);
-  if (result.reason == protocol::ExecReason::oom) tell("resource.limit", events::Data().text("resource", "memory"));
-  if (result.reason == protocol::ExecReason::output_limit) tell("resource.limit", events::Data().text("resource", "output"));
-  // Whatever ran into a limit inside mostly ends in a command that says so; the others are not worth the look.
-  if (result.exit_code != 0) manager.look_at_limits(sandbox_, result.reason == protocol::ExecReason::oom ? 1 : 0);
+void Witness::exec_ended(manager::Manager& manager, const protocol::ExecResult& result) const noexcept {
+  quietly([&] {
+    model::ExecRecord exec = exec_;
+    exec.ended_ms = system_clock().wall_ms();
+    exec.reason = exec_reason_name(result.reason);
+    exec.exit_code = result.exit_code;
+    exec.signal = result.signal;
+    exec.wall_us = static_cast<int64_t>(result.wall_us);
+    exec.cpu_us = static_cast<int64_t>(result.cpu_us);
+    exec.memory_peak = result.memory_peak;
+    exec.out_bytes = result.out_bytes;
+    exec.err_bytes = result.err_bytes;
+    events::Data data;
+    data.text("exec_id", exec.id).text("reason", exec.reason).number("exit_code", exec.exit_code).number("signal", exec.signal);
+    data.number("wall_us", exec.wall_us).number("cpu_us", exec.cpu_us);
+    data.number("stdout_bytes", static_cast<int64_t>(result.out_bytes)).number("stderr_bytes", static_cast<int64_t>(result.err_bytes));
+    log_->record(std::move(exec));
+    tell(result.reason == protocol::ExecReason::timeout ? "exec.timeout" : "exec.completed", data);
+    if (result.reason == protocol::ExecReason::oom) tell("resource.limit", events::Data().text("resource", "memory"));
+    if (result.reason == protocol::ExecReason::output_limit) tell("resource.limit", events::Data().text("resource", "output"));
+    // Whatever ran into a limit inside mostly ends in a command that says so; the others are not worth the look.
+    if (result.exit_code != 0) manager.look_at_limits(sandbox_, result.reason == protocol::ExecReason::oom ? 1 : 0);
+  });
 }
 
-void Witness::exec_failed(Code code, std::string_view message, const Counts& counts) const {
-  model::ExecRecord exec = exec_;
-  exec.ended_ms = system_clock().wall_ms();
-  exec.reason = code == Code::cancelled ? "cancelled" : code == Code::closed ? "lost" : "failed";
-  exec.error = message;
-  exec.out_bytes = counts.out;
-  exec.err_bytes = counts.err;
-  log_->record(exec);
-  tell("exec.failed", events::Data().text("exec_id", exec.id).text("code", code_name(code)).text("error", message));
+void Witness::exec_failed(Code code, std::string_view message, const Counts& counts) const noexcept {
+  quietly([&] {
+    model::ExecRecord exec = exec_;
+    exec.ended_ms = system_clock().wall_ms();
+    exec.reason = code == Code::cancelled ? "cancelled" : code == Code::closed ? "lost" : "failed";
+    exec.error = message;
+    exec.out_bytes = counts.out;
+    exec.err_bytes = counts.err;
+    log_->record(exec);
+    tell("exec.failed", events::Data().text("exec_id", exec.id).text("code", code_name(code)).text("error", message));
+  });
 }
 
-void Witness::failed(std::string_view operation, Code code, int error_number, std::string_view message) const {
-  tell("operation.failed", events::Data().text("operation", operation).text("code", code_name(code)).text("error", message));
-  if (code == Code::limit && (error_number == ENOSPC || error_number == EDQUOT)) tell("resource.limit", events::Data().text("resource", "disk").text("operation", operation));
+void Witness::failed(std::string_view operation, Code code, int error_number, std::string_view message) const noexcept {
+  quietly([&] {
+    tell("operation.failed", events::Data().text("operation", operation).text("code", code_name(code)).text("error", message));
+    if (code == Code::limit && (error_number == ENOSPC || error_number == EDQUOT)) tell("resource.limit", events::Data().text("resource", "disk").text("operation", operation));
+  });
 }
 
 }  // namespace svm::gate

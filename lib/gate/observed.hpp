@@ -22,7 +22,7 @@ struct Counts {
 /// Passes everything on and tells its end once: with the Result, or with nullptr when the last reference goes before.
 class ObservedStream final : public channel::Stream {
  public:
-  using Ended = std::function<void(const protocol::Result* result, const Counts& counts)>;  // must not throw
+  using Ended = std::function<void(const protocol::Result* result, const Counts& counts)>;  // must not throw: the last reference may go anywhere
   ObservedStream(std::shared_ptr<channel::Stream> stream, Ended ended) : stream_(std::move(stream)), ended_(std::move(ended)) {}
   ~ObservedStream() override;
 
@@ -55,15 +55,19 @@ class Witness {
   Witness(events::Log& log, const model::SandboxRecord& sandbox, model::ExecRecord started) : Witness(log, sandbox) { exec_ = std::move(started); }
 
   void tell(std::string_view type, const events::Data& data) const { log_->append(std::string(type), sandbox_, tenant_, data.json()); }
+  // What follows has happened, and is not undone for want of memory to tell of it: then it counts as lost (events.lost).
   /// Both of one command, by its id.
   void exec_started(std::string exec_id, const model::ExecRequest& request);
-  void exec_ended(manager::Manager& manager, const protocol::ExecResult& result, uint64_t out, uint64_t err) const;
+  void exec_ended(manager::Manager& manager, const protocol::ExecResult& result) const noexcept;
   /// It could not be started, was cancelled before it ended, or its sandbox went away.
-  void exec_failed(Code code, std::string_view message, const Counts& counts = {}) const;
+  void exec_failed(Code code, std::string_view message, const Counts& counts = {}) const noexcept;
   /// And, where a limit of the sandbox was why, which.
-  void failed(std::string_view operation, Code code, int error_number, std::string_view message) const;
+  void failed(std::string_view operation, Code code, int error_number, std::string_view message) const noexcept;
 
  private:
+  template <class F>
+  void quietly(F&& act) const noexcept;
+
   events::Log* log_;
   std::string sandbox_, tenant_;
   model::ExecRecord exec_;  // as it started

@@ -30,7 +30,7 @@ void pause_ms(long ms) noexcept {
 }
 
 /// Removes a tree, giving what was killed (or has just ended) some time to be gone.
-int remove_patiently(int parent, const char* name, bool kill, int budget_ms) noexcept {
+int remove_patiently(int parent, const char* name, bool kill, int budget_ms) {
   constexpr int kStep = 5;
   for (int waited = 0;; waited += kStep) {
     const int error = remove_tree(parent, name, kill);
@@ -83,7 +83,7 @@ int try_entering_v1(Cgroup& group) noexcept {
 }
 
 /// Every directory called `name` below `directory`.
-unsigned remove_named(int directory, const char* name, int depth) noexcept {
+unsigned remove_named(int directory, const char* name, int depth) {
   constexpr int kDeepest = 32;
   unsigned removed = 0;
   struct stat status;
@@ -428,7 +428,7 @@ void CgroupParent::close() noexcept {
   slot_count_ = 0;
 }
 
-unsigned remove_stale_cgroups(const char* instance) noexcept {
+unsigned remove_stale_cgroups(const char* instance) {
   char name[kMaxCgroupName + 1];
   CgroupTexts texts;
   if (!parent_name(instance, name) || texts.load() != 0) return 0;

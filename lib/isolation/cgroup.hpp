@@ -115,7 +115,7 @@ class CgroupParent {
 
 /// Removes every `stacyvm-<instance>` this process can see, killing what runs inside: what a SIGKILLed owner left behind.
 /// Waits up to two seconds for what it killed. Returns how many groups named so were removed.
-unsigned remove_stale_cgroups(const char* instance) noexcept;
+unsigned remove_stale_cgroups(const char* instance);
 
 /// The oom_kill counter in the text of memory.oom_control (v1) or memory.events (v2); 0 when absent. Pure; fuzzed.
 uint64_t parse_oom_kills(const char* text, size_t size) noexcept;

@@ -62,12 +62,12 @@ int remove_below(int parent, const char* name, bool kill, int depth) {
 
 }  // namespace
 
-int CgroupTexts::load() noexcept {
+int CgroupTexts::load() {
   if (const int error = read_control(AT_FDCWD, "/proc/self/cgroup", own)) return error;
   return read_control(AT_FDCWD, "/proc/self/mountinfo", mounts);
 }
 
-int open_own_group(const CgroupTexts& texts, const char* controller, Fd& out, Fd* top) noexcept {
+int open_own_group(const CgroupTexts& texts, const char* controller, Fd& out, Fd* top) {
   char own[PATH_MAX];
   if (!parse_own_cgroup(texts.own.data(), texts.own.size(), controller, own, sizeof own)) return -EOPNOTSUPP;
   CgroupMount mount;
@@ -113,7 +113,7 @@ int write_number(int directory, const char* name, uint64_t value) noexcept {
   return write_control(directory, name, {text, static_cast<size_t>(size)});
 }
 
-int read_control(int directory, const char* name, std::string& out) noexcept {
+int read_control(int directory, const char* name, std::string& out) {
   out.clear();
   const Fd file(::openat(directory, name, O_RDONLY | O_CLOEXEC));
   if (!file) return -errno;
@@ -142,7 +142,7 @@ bool same_directory(int a, int b) noexcept {
   return ::fstat(a, &sa) == 0 && ::fstat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
-int list_groups(int directory, std::vector<std::string>& out) noexcept {
+int list_groups(int directory, std::vector<std::string>& out) {
   Fd copy;
   if (const int error = open_directory(directory, ".", copy)) return error;
   DIR* stream = ::fdopendir(copy.get());
@@ -160,7 +160,7 @@ int list_groups(int directory, std::vector<std::string>& out) noexcept {
   }
 }
 
-int kill_members(int directory) noexcept {
+int kill_members(int directory) {
   std::string before, after;
   for (int round = 0; round < kMaxKillRounds; ++round) {
     if (const int error = read_control(directory, "cgroup.procs", before)) return error;
@@ -187,6 +187,6 @@ int kill_members(int directory) noexcept {
   return -EBUSY;
 }
 
-int remove_tree(int parent, const char* name, bool kill) noexcept { return remove_below(parent, name, kill, 0); }
+int remove_tree(int parent, const char* name, bool kill) { return remove_below(parent, name, kill, 0); }
 
 }  // namespace svm::isolation

@@ -26,11 +26,11 @@ std::string path_in_mount(const CgroupMount& mount, std::string_view own);
 /// The texts of /proc that say where this process stands.
 struct CgroupTexts {
   std::string own, mounts;
-  int load() noexcept;
+  int load();
 };
 /// Opens this process's own group in the hierarchy of `controller` ("" for v2); `top`, when given, receives the mount's top.
 /// -EOPNOTSUPP when the kernel has no such hierarchy, -ENOENT when it is not mounted here.
-int open_own_group(const CgroupTexts& texts, const char* controller, Fd& out, Fd* top = nullptr) noexcept;
+int open_own_group(const CgroupTexts& texts, const char* controller, Fd& out, Fd* top = nullptr);
 
 // --- files
 int open_directory(int parent, const char* name, Fd& out) noexcept;
@@ -38,18 +38,18 @@ int open_for_write(int directory, const char* name, Fd& out) noexcept;
 int write_control(int directory, const char* name, std::string_view text) noexcept;
 int write_number(int directory, const char* name, uint64_t value) noexcept;
 /// Reads a small file whole.
-int read_control(int directory, const char* name, std::string& out) noexcept;
+int read_control(int directory, const char* name, std::string& out);
 bool is_group_name(const char* name) noexcept;
 bool same_directory(int a, int b) noexcept;
 /// The names of the groups directly below.
-int list_groups(int directory, std::vector<std::string>& out) noexcept;
+int list_groups(int directory, std::vector<std::string>& out);
 
 // --- removing
 /// Kills every process of one group (not of its children). 0 or -errno; processes that end meanwhile are no error.
-int kill_members(int directory) noexcept;
+int kill_members(int directory);
 /// Removes `name` below `parent` with everything below it, innermost first; with `kill`, ends what runs inside before.
 /// -EBUSY while a process is left; 0 when nothing of that name exists.
-int remove_tree(int parent, const char* name, bool kill) noexcept;
+int remove_tree(int parent, const char* name, bool kill);
 
 // --- limits (cgroup_v1.cpp, cgroup_v2.cpp): each fills the *_error of what was asked for among `controllers`
 struct LimitErrors {

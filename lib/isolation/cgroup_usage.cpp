@@ -15,20 +15,20 @@ constexpr int kMaxAncestors = 32;  // looked through for the one that the groups
 constexpr int64_t kNsPerUs = 1000;
 
 /// The commands' level of the sandbox below `base`.
-int open_commands(int base, const char* instance, const char* name, Fd& out) noexcept {
+int open_commands(int base, const char* instance, const char* name, Fd& out) {
   char path[2 * kMaxCgroupName + 32];
   const int size = std::snprintf(path, sizeof path, "stacyvm-%s/%s/cmd", instance, name);
   if (size < 0 || static_cast<size_t>(size) >= sizeof path) return -ENAMETOOLONG;
   return open_directory(base, path, out);
 }
 
-int open_commands_v1(const CgroupTexts& texts, const char* controller, const char* instance, const char* name, Fd& out) noexcept {
+int open_commands_v1(const CgroupTexts& texts, const char* controller, const char* instance, const char* name, Fd& out) {
   Fd own;
   if (const int error = open_own_group(texts, controller, own)) return error;
   return open_commands(own.get(), instance, name, out);
 }
 
-int open_commands_v2(const CgroupTexts& texts, const char* instance, const char* name, Fd& out) noexcept {
+int open_commands_v2(const CgroupTexts& texts, const char* instance, const char* name, Fd& out) {
   Fd own, top;
   if (const int error = open_own_group(texts, "", own, &top)) return error;
   for (int i = 0; i < kMaxAncestors; ++i) {
@@ -43,18 +43,18 @@ int open_commands_v2(const CgroupTexts& texts, const char* instance, const char*
 
 /// One control file read as `parse` does; -1 and why.
 template <class Parse>
-void read_value(int directory, const char* file, int64_t& value, int& error, Parse parse) noexcept {
+void read_value(int directory, const char* file, int64_t& value, int& error, Parse parse) {
   std::string text;
   const int failed = read_control(directory, file, text);
   value = failed ? -1 : parse(text);
   error = failed == -ENOENT ? EOPNOTSUPP : failed ? -failed : value < 0 ? EBADMSG : 0;
 }
 
-auto keyed(const char* key) noexcept {
+auto keyed(const char* key) {
   return [key](const std::string& text) { return parse_keyed_count(text.data(), text.size(), key); };
 }
 
-void read_pids(int directory, CgroupUsage& out) noexcept {
+void read_pids(int directory, CgroupUsage& out) {
   int uncounted = 0;  // is no news: the number of processes is there all the same
   read_value(directory, "pids.current", out.pids, out.pids_error, [](const std::string& text) { return parse_count(text.data(), text.size()); });
   read_value(directory, "pids.events", out.pids_refused, uncounted, keyed("max"));
@@ -62,7 +62,7 @@ void read_pids(int directory, CgroupUsage& out) noexcept {
 
 int64_t whole(const std::string& text) noexcept { return parse_count(text.data(), text.size()); }
 
-void read_v1(const CgroupTexts& texts, const char* instance, const char* name, CgroupUsage& out) noexcept {
+void read_v1(const CgroupTexts& texts, const char* instance, const char* name, CgroupUsage& out) {
   Fd memory, cpu, pids;
   const int no_memory = -open_commands_v1(texts, "memory", instance, name, memory);
   const int no_cpu = -open_commands_v1(texts, "cpu", instance, name, cpu);
@@ -84,7 +84,7 @@ void read_v1(const CgroupTexts& texts, const char* instance, const char* name, C
   if (!no_pids) read_pids(pids.get(), out);
 }
 
-void read_v2(int directory, CgroupUsage& out) noexcept {
+void read_v2(int directory, CgroupUsage& out) {
   read_value(directory, "cpu.stat", out.cpu_us, out.cpu_error, keyed("usage_usec"));
   read_value(directory, "memory.current", out.memory, out.memory_error, whole);
   read_value(directory, "memory.peak", out.memory_peak, out.memory_peak_error, whole);
@@ -118,7 +118,7 @@ int64_t parse_keyed_count(const char* text, size_t size, const char* key) noexce
   }
 }
 
-void read_cgroup_usage(const char* instance, const char* name, CgroupUsage& out) noexcept {
+void read_cgroup_usage(const char* instance, const char* name, CgroupUsage& out) {
   CgroupTexts texts;
   const int failed = is_group_name(instance) && is_group_name(name) ? -texts.load() : EINVAL;
   Fd commands;

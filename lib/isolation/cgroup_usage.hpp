@@ -13,7 +13,7 @@ struct CgroupUsage {
 };
 
 /// Of the commands of sandbox `name` of the instance, wherever CgroupParent::open of a process in this one's group made its groups.
-void read_cgroup_usage(const char* instance, const char* name, CgroupUsage& out) noexcept;
+void read_cgroup_usage(const char* instance, const char* name, CgroupUsage& out);
 
 /// "1234\n", the whole text; -1 for anything else and beyond int64. Pure; fuzzed.
 int64_t parse_count(const char* text, size_t size) noexcept;

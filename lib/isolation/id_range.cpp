@@ -34,7 +34,7 @@ bool has_capabilities_after_exec() noexcept {
 
 }  // namespace
 
-const char* why_no_id_ranges() noexcept {
+const char* why_no_id_ranges() {
   if (::geteuid() != 0) return "not root";
   if (!has_capabilities_after_exec()) return "root without the capabilities SYS_ADMIN, SETUID, SETGID and KILL";
   std::string text;

@@ -308,7 +308,8 @@ class Launcher {
       const char news = 0;
       const int agent_end = theirs.get(), host_end = ours.get();
       if (made) (void)send_message(sandbox->control.get(), &news, sizeof news, &agent_end, 1);
-      if (!say(protocol::Adopted{token, sandbox->name}, &host_end, made ? 1 : 0)) return;
+      const int64_t left = sandbox->expires_ms == INT64_MAX ? INT64_MAX : std::max<int64_t>(0, sandbox->expires_ms - system_clock().monotonic_ms());
+      if (!say(protocol::Adopted{token, sandbox->name, static_cast<uint64_t>(left)}, &host_end, made ? 1 : 0)) return;
     }
   }
 

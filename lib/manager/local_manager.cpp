@@ -6,8 +6,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
+#include <exception>
+#include <functional>
+#include <list>
 #include <map>
 #include <mutex>
+#include <new>
 #include <set>
 #include <thread>
 #include <unordered_map>
@@ -29,6 +34,8 @@ using model::SandboxRecord, model::State;
 
 constexpr unsigned kEndsPerPrune = 256;  // so that an instance that is never closed does not grow either
 constexpr uint32_t kRecoveryPage = 1000;
+constexpr int64_t kClockSlackMs = 2000;  // that two clocks may disagree by without one having jumped
+constexpr std::chrono::milliseconds kMemoryPause{20};  // before a reaper tries again what there was no memory for
 constexpr unsigned kReapers = 4;  // most expiries destroyed at a time, so that one that is stuck holds up no other
 
 // What a spawn says about the one call and not about the sandbox that it makes.
@@ -45,7 +52,11 @@ struct Live {
   std::shared_ptr<providers::Session> session;  // none while it is being made
   // Of what its control groups count, how much has become events; kills that others have told of and that are not in it yet.
   int64_t kills_seen = 0, kills_told = 0, refusals_seen = 0;
+  bool stuck = false;  // destroying, and the last attempt failed
 };
+
+/// A sandbox's id in a list of its own, made with the sandbox: that it ended can be noted without memory.
+using EndNote = std::list<std::string>;
 
 using TenantName = std::pair<std::string, std::string>;  // a tenant, and a name or key of its own
 
@@ -56,8 +67,7 @@ class LocalManager final : public Manager {
       private_ = std::make_unique<PrivateInstance>();
       store_ = store::open_sqlite_memory();
     } else {
-      if (!options.read_only) lock_ = store::DirectoryLock::take(options.state_directory);
-      store_ = store::open_sqlite(options.state_directory, options.read_only);
+      open_directory();
     }
     audit_ = audit::Log::create(*store_, options.durability);
     events_ = events::Log::create(*store_, options.read_only, options.log);
@@ -80,10 +90,8 @@ class LocalManager final : public Manager {
   ~LocalManager() override {
     try {
       leave(kDestroyTimeoutMs);
-    } catch (const Error& error) {
-      options_.log.write(LogLevel::error, "shutdown: " + error.message());
     } catch (const std::exception& error) {
-      options_.log.write(LogLevel::error, std::string("shutdown: ") + error.what());
+      complain("shutdown", error);
     }
     {
       const std::lock_guard lock(mutex_);
@@ -190,47 +198,38 @@ class LocalManager final : public Manager {
       throw;
     }
     spawn.launch.id_base = record.id_base;
-    add(record);
-    announce("sandbox.created", record, events::Data().text("image", record.image).text("provider", record.provider).text("name", record.name));
-
     std::shared_ptr<providers::Session> session;
-    try {
-      const std::string id = record.id;
-      session = provider_->launch(spawn.launch, kSpawnTimeoutMs, [this, id] { ended(id); });
-    } catch (const Error& error) {
-      forget(record, Event::start_failed, error.message());
-      throw;
-    }
-    record.enforced = session->enforced();
-    record.unenforced = session->unenforced();
-    record.state = State::running;
-    bool recorded = false;
-    try {
-      recorded = store_->update(record, State::creating);
-    } catch (const Error& error) {
-      session->destroy(kDestroyTimeoutMs);
-      forget(record, Event::start_failed, error.message());
-      throw;
-    }
     bool gone = false;
-    {
+    try {
+      add(record);
+      announce("sandbox.created", record, [&](events::Data& data) { data.text("image", record.image).text("provider", record.provider).text("name", record.name); });
+      session = provider_->launch(spawn.launch, kSpawnTimeoutMs, when_gone(record.id));
+      record.enforced = session->enforced();
+      record.unenforced = session->unenforced();
+      record.state = State::running;
+      const bool recorded = store_->update(record, State::creating);
+      SandboxRecord copy = record;
       const std::lock_guard lock(mutex_);
       const auto found = sandboxes_.find(record.id);
-      gone = !recorded || found == sandboxes_.end() || early_end_.erase(record.id) > 0;
+      gone = !recorded || found == sandboxes_.end() || take_early_end(record.id);
       if (!gone) {
-        found->second.record = record;
-        found->second.session = session;
         deadlines_.emplace(monotonic_deadline(record.expires_ms), record.id);
+        found->second.record = std::move(copy);
+        found->second.session = session;
       }
+    } catch (const std::exception& error) {
+      end_quietly(session);
+      forget(record, Event::start_failed, error);
+      throw;
     }
     if (options_.detached && !gone) session->expire(record.expires_ms - system_clock().wall_ms());
     if (gone) {
-      forget_running(record, "lost");
-      if (!spawn.idempotency_key.empty()) store_->free_key(record.id);  // for the caller it never ran
+      forget_running(std::move(record), "lost");
+      if (!spawn.idempotency_key.empty()) store_->free_key(claims.id());  // for the caller it never ran
       throw Error(Code::unavailable, "the sandbox ended while it was being started").with("step", "start");
     }
     wake_.notify_one();
-    announce("sandbox.running", record, {});
+    announce("sandbox.running", record);
     return record;
   }
 
@@ -293,7 +292,7 @@ class LocalManager final : public Manager {
     }
     if (options_.detached) session->expire(ttl_ms);
     wake_.notify_one();
-    announce("sandbox.updated", record, events::Data().text("operation", "extend"));
+    announce("sandbox.updated", record, [](events::Data& data) { data.text("operation", "extend"); });
     return record;
   }
 
@@ -340,7 +339,7 @@ class LocalManager final : public Manager {
       const std::lock_guard lock(mutex_);
       running(id).record.metadata = record.metadata;
     }
-    announce("sandbox.updated", record, events::Data().text("operation", "update"));
+    announce("sandbox.updated", record, [](events::Data& data) { data.text("operation", "update"); });
     return record;
   }
 
@@ -365,26 +364,29 @@ class LocalManager final : public Manager {
       const auto next = next_state(record.state, Event::destroy_asked);
       if (!next) {
         // A destroy that timed out may be asked again; a second one at the same moment is told so.
-        if (record.state != State::destroying || !stuck_.erase(record.id))
+        if (record.state != State::destroying || !std::exchange(live->stuck, false))
           throw Error(Code::conflict, "the sandbox is being started or destroyed");
       } else {
         record.state = *next;
         record.reason = reason;
         if (keep_ms > 0) record.keep_until_ms = system_clock().wall_ms() + keep_ms;
-        live->record = record;
+        SandboxRecord copy = record;
+        live->record = std::move(copy);
         std::erase_if(deadlines_, [&](const auto& deadline) { return deadline.second == id; });
       }
       session = live->session;
     }
+    std::string why;
     try {
+      why = record.reason;
       store_->update(record, State::running);
       session->destroy(kDestroyTimeoutMs);
     } catch (...) {
       const std::lock_guard lock(mutex_);
-      stuck_.insert(record.id);
+      if (Live* const live = find(record.id)) live->stuck = true;
       throw;
     }
-    finish(record, Event::gone, record.reason);
+    finish(std::move(record), Event::gone, why);
   }
 
   std::shared_ptr<providers::Session> session(std::string_view id) override {
@@ -410,12 +412,12 @@ class LocalManager final : public Manager {
       (void)idle_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return spawning_ == 0; });
     }
     provider_->detach();
-    std::unordered_map<channel::Stream*, std::shared_ptr<channel::Stream>> kept;
+    Streams kept;
     std::vector<std::shared_ptr<providers::Session>> sessions;  // their streams end here, outside the lock
     {
       const std::lock_guard lock(mutex_);
       kept.swap(kept_);
-      to_read_.clear();
+      kept.merge(to_read_);
       for (auto& [id, live] : sandboxes_) sessions.push_back(std::move(live.session));
       sandboxes_.clear();
       deadlines_.clear();
@@ -440,39 +442,69 @@ class LocalManager final : public Manager {
       if (!idle_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return spawning_ == 0; }))
         throw Error(Code::timeout, "shutdown: sandboxes are still being started");
       for (const auto& [id, live] : sandboxes_)
-        if (live.record.state == State::running || stuck_.contains(id)) ids.push_back(id);
+        if (live.record.state == State::running || live.stuck) ids.push_back(id);
     }
     // All are killed at once, then waited for one after another.
     std::vector<std::thread> workers;
     std::mutex guard;
-    std::optional<Error> failure;
+    std::exception_ptr failure;
     const size_t count = std::min<size_t>(ids.size(), kReapers);
     std::atomic<size_t> next = 0;
     const auto work = [&] {
       for (size_t i; (i = next.fetch_add(1)) < ids.size();) {
-        try {
-          destroy(ids[i], "shutdown", 0);
-        } catch (const Error& error) {
-          if (error.code() == Code::not_found || error.code() == Code::conflict) continue;  // somebody else is doing it
+        while (!try_destroying(ids[i], "shutdown", deadline, [&] {
           const std::lock_guard lock(guard);
-          failure = error;
-        }
+          failure = std::current_exception();
+        }))
+          std::this_thread::sleep_for(kMemoryPause);
       }
     };
-    for (size_t i = 1; i < count; ++i) workers.emplace_back(work);
+    try {
+      workers.reserve(count);
+      for (size_t i = 1; i < count; ++i) workers.emplace_back(work);
+    } catch (const std::exception&) {  // fewer do it as well
+    }
     work();
     for (std::thread& worker : workers) worker.join();
     {
       std::unique_lock lock(mutex_);
       const auto left = std::max<int64_t>(0, deadline - system_clock().monotonic_ms());
-      idle_.wait_for(lock, std::chrono::milliseconds(left), [&] { return sandboxes_.empty(); });
+      // Others may be ending some; what nobody ends will not go away by waiting.
+      const auto nobody_ends = [](const auto& entry) { return entry.second.stuck || entry.second.record.state == State::running; };
+      idle_.wait_for(lock, std::chrono::milliseconds(left), [&] { return std::all_of(sandboxes_.begin(), sandboxes_.end(), nobody_ends); });
     }
     audit_->flush();
     events_->flush();
-    if (failure) throw *failure;
+    if (failure) std::rethrow_exception(failure);
   }
 
  private:
+  void open_directory() {
+    try {
+      if (!options_.read_only) lock_ = store::DirectoryLock::take(options_.state_directory);
+      store_ = store::open_sqlite(options_.state_directory, options_.read_only);
+    } catch (Error& error) {
+      error.prefix(options_.state_directory);
+      throw std::move(error).with("field", "state_dir");
+    }
+  }
+
+  using Streams = std::map<channel::Stream*, std::shared_ptr<channel::Stream>>;  // entries move from one to another without memory
+
+  /// False: there was no memory for it, and there is time to try again. `failed` is called where it failed, with the exception current.
+  template <class Failed>
+  bool try_destroying(const std::string& id, std::string_view reason, int64_t deadline_ms, Failed&& failed) {
+    try {
+      destroy(id, reason, 0);
+    } catch (const Error& error) {
+      if (error.code() != Code::not_found && error.code() != Code::conflict) failed();  // otherwise somebody else is doing it
+    } catch (const std::bad_alloc&) {
+      if (system_clock().monotonic_ms() < deadline_ms) return false;
+      failed();
+    }
+    return true;
+  }
+
   /// Lowers the count of spawns under way.
   struct Counted {
     explicit Counted(LocalManager& owner) : manager(owner) {}
@@ -504,6 +536,7 @@ class LocalManager final : public Manager {
     Claims(const Claims&) = delete;
     Claims& operator=(const Claims&) = delete;
     const std::optional<SandboxRecord>& found() const noexcept { return found_; }
+    const std::string& id() const noexcept { return id_; }
 
    private:
     void release() noexcept {
@@ -622,34 +655,34 @@ class LocalManager final : public Manager {
     const State from = record.state;
     record.state = next_state(from, event).value_or(State::error);
     record.destroyed_ms = system_clock().wall_ms();
-    record.reason = reason;
     // Before the row says so: from then on another spawn of ours may have the range, and claim it.
     if (record.id_base != 0) provider_->release_ids(record.id_base);
-    std::optional<Error> failure;
+    std::exception_ptr failure;
     bool prunes = false;
     try {
+      record.reason = reason;
       store_->update(record, from);
-    } catch (const Error& error) {
-      failure = error;  // nothing runs any more: the next open records it
+    } catch (const std::exception&) {
+      failure = std::current_exception();  // nothing runs any more: the next open records it
     }
     {
       const std::lock_guard lock(mutex_);
       sandboxes_.erase(record.id);
-      release_name({record.tenant_id, record.name}, record.id);
-      early_end_.erase(record.id);
+      if (!record.name.empty()) std::erase_if(names_, [&](const auto& named) { return named.second.id == record.id; });
+      (void)take_early_end(record.id);
       std::erase_if(deadlines_, [&](const auto& deadline) { return deadline.second == record.id; });
       prunes = ++ended_ % kEndsPerPrune == 0;
     }
     idle_.notify_all();
     settled_.notify_all();
     end_execs(record);
-    announce(record.state == State::error ? "sandbox.error" : "sandbox.destroyed", record, events::Data().text("reason", record.reason));
-    if (failure) throw *failure;
+    announce(record.state == State::error ? "sandbox.error" : "sandbox.destroyed", record, [&](events::Data& data) { data.text("reason", record.reason); });
+    if (failure) std::rethrow_exception(failure);
     if (!prunes) return;
     try {
       prune_old();
-    } catch (const Error& error) {  // it ended all the same
-      options_.log.write(LogLevel::error, "store: " + error.message());
+    } catch (const std::exception& error) {  // it ended all the same
+      complain("store", error);
     }
   }
 
@@ -660,36 +693,61 @@ class LocalManager final : public Manager {
   }
 
   /// As finish(), for where another error is on its way to the caller.
-  void forget(SandboxRecord record, Event event, std::string_view reason) {
+  void forget(SandboxRecord& record, Event event, const std::exception& why) noexcept {
     record.state = State::creating;
     try {
-      finish(std::move(record), event, reason);
-    } catch (const Error& error) {
-      options_.log.write(LogLevel::error, "store: " + error.message());
+      const auto* error = dynamic_cast<const Error*>(&why);
+      finish(std::move(record), event, error ? error->message() : why.what());
+    } catch (const std::exception& error) {
+      complain("store", error);
     }
   }
-  void forget_running(const SandboxRecord& record, std::string_view reason) {
+  void forget_running(SandboxRecord&& record, std::string_view reason) noexcept {
     try {
-      finish(record, Event::ended_by_itself, reason);
-    } catch (const Error& error) {
-      options_.log.write(LogLevel::error, "store: " + error.message());
+      finish(std::move(record), Event::ended_by_itself, reason);
+    } catch (const std::exception& error) {
+      complain("store", error);
     }
   }
 
-  /// The sandbox ended without being asked to. Called by the provider, must not block: a reaper records it.
-  void ended(const std::string& id) {
+  /// Where another error is on its way to the caller.
+  void end_quietly(const std::shared_ptr<providers::Session>& session) noexcept {
+    try {
+      if (session) session->destroy(kDestroyTimeoutMs);
+    } catch (const std::exception& error) {  // its last reference kills it all the same
+      complain("end of a sandbox", error);
+    }
+  }
+
+  void complain(const char* what, const std::exception& error) const noexcept {
+    try {
+      options_.log.write(LogLevel::error, std::string(what) + ": " + error.what());
+    } catch (const std::bad_alloc&) {  // the log is for people, who have other troubles now
+    }
+  }
+
+  /// What the provider calls when the sandbox has ended.
+  std::function<void()> when_gone(const std::string& id) {
+    return [this, note = std::make_shared<EndNote>(1, id)] { ended(*note); };
+  }
+
+  /// The sandbox ended without being asked to. Must not block, nor fail: a reaper records it.
+  void ended(EndNote& note) noexcept {
     {
       const std::lock_guard lock(mutex_);
-      const auto found = sandboxes_.find(id);
+      if (note.empty()) return;  // it was told before
+      const auto found = sandboxes_.find(note.front());
       // One that is being made, or was found and is not adopted yet: whoever does that looks.
-      if (found == sandboxes_.end() ? recovering_ : found->second.record.state == State::creating) {
-        early_end_.insert(id);
-        return;
-      }
+      if (found == sandboxes_.end() ? recovering_ : found->second.record.state == State::creating) return early_ends_.splice(early_ends_.end(), note);
       if (found == sandboxes_.end()) return;
-      lost_.push_back(id);
+      lost_.splice(lost_.end(), note);
     }
     wake_.notify_one();
+  }
+
+  /// Whether the sandbox ended before who made or adopted it was done. Needs mutex_.
+  bool take_early_end(std::string_view id) noexcept {
+    return early_ends_.remove_if([&](const std::string& ended) { return ended == id; }) > 0;
   }
 
   void look_at_limits(std::string_view id, int64_t told) override {
@@ -721,30 +779,45 @@ class LocalManager final : public Manager {
       kills -= told;
       record = live.record;
     }
-    if (kills > 0) announce("resource.limit", record, events::Data().text("resource", "memory").number("count", kills));
-    if (refusals > 0) announce("resource.limit", record, events::Data().text("resource", "pids").number("count", refusals));
+    if (kills > 0) announce("resource.limit", record, [&](events::Data& data) { data.text("resource", "memory").number("count", kills); });
+    if (refusals > 0) announce("resource.limit", record, [&](events::Data& data) { data.text("resource", "pids").number("count", refusals); });
   }
 
-  void announce(std::string_view type, const SandboxRecord& record, const events::Data& data) {
-    events_->append(std::string(type), record.id, record.tenant_id, data.json());
+  /// What has happened is not undone for want of memory to tell of it: then it counts as lost. `add` puts more into the event.
+  template <class Add>
+  void announce(std::string_view type, const SandboxRecord& record, Add&& add) noexcept {
+    try {
+      events::Data data;
+      add(data);
+      events_->append(std::string(type), record.id, record.tenant_id, data.json());
+    } catch (const std::exception&) {
+      events_->note_lost();
+    }
+  }
+  void announce(std::string_view type, const SandboxRecord& record) noexcept {
+    announce(type, record, [](events::Data&) {});
   }
 
   /// Commands that nobody saw end ended with their sandbox.
-  void end_execs(const SandboxRecord& record) {
-    model::ExecRecord all;
-    all.sandbox_id = record.id;
-    all.ended_ms = record.destroyed_ms;
-    all.reason = "lost";
-    events_->record(std::move(all));
+  void end_execs(const SandboxRecord& record) noexcept {
+    try {
+      model::ExecRecord all;
+      all.sandbox_id = record.id;
+      all.ended_ms = record.destroyed_ms;
+      all.reason = "lost";
+      events_->record(std::move(all));
+    } catch (const std::exception&) {
+      events_->note_lost();  // the next open ends them
+    }
   }
 
   /// What no reaper has read: its end is recorded as far as it is known.
   void release_kept() {
-    std::unordered_map<channel::Stream*, std::shared_ptr<channel::Stream>> kept;
+    Streams kept;
     {
       const std::lock_guard lock(mutex_);
       kept.swap(kept_);
-      to_read_.clear();
+      kept.merge(to_read_);
     }
     for (const auto& [raw, stream] : kept) {
       stream->set_notify({});
@@ -752,18 +825,19 @@ class LocalManager final : public Manager {
     }
   }
 
-  /// On any thread, must not block: a reaper looks.
-  void may_have_ended(channel::Stream* stream) {
+  /// On any thread, must neither block nor fail: a reaper looks.
+  void may_have_ended(channel::Stream* stream) noexcept {
     if (!stream->readable()) return;
     {
       const std::lock_guard lock(mutex_);
-      if (!kept_.contains(stream)) return;
-      to_read_.insert(stream);
+      auto node = kept_.extract(stream);
+      if (node.empty()) return;
+      to_read_.insert(std::move(node));
     }
     wake_.notify_one();
   }
 
-  /// Of a stream that is out of kept_. False: it has not ended.
+  /// Of a stream that is neither in kept_ nor in to_read_. False: it has not ended, or there is no memory to say so.
   bool read_end(channel::Stream& stream) {
     try {
       channel::Piece piece;
@@ -772,95 +846,113 @@ class LocalManager final : public Manager {
       }
       if (next == channel::Stream::Next::again) return false;
     } catch (const Error& error) {
-      options_.log.write(LogLevel::error, "end of a command: " + error.message());
+      complain("end of a command", error);
+    } catch (const std::bad_alloc&) {
+      return false;
     }
     stream.set_notify({});
     return true;
   }
 
-  void audit_system(std::string_view action, const std::string& object, std::string_view outcome, std::string detail) {
-    model::AuditRow row;
-    row.actor = "system";
-    row.action = action;
-    row.object = object;
-    row.phase = "outcome";
-    row.outcome = outcome;
-    row.detail = std::move(detail);
+  void audit_system(std::string_view action, std::string_view object, std::string_view outcome, std::string_view detail) noexcept {
     try {
+      model::AuditRow row;
+      row.actor = "system";
+      row.action = action;
+      row.object = object;
+      row.phase = "outcome";
+      row.outcome = outcome;
+      row.detail = detail;
       audit_->append(std::move(row));
-    } catch (const Error& error) {
-      options_.log.write(LogLevel::error, "audit: " + error.message());
+    } catch (const std::exception& error) {
+      complain("audit", error);
     }
   }
 
   /// One reaper thread: records sandboxes that were lost, destroys those that have expired.
-  void reap() {
+  void reap() noexcept {
     sigset_t all;
     ::sigfillset(&all);
     ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
     std::unique_lock lock(mutex_);
     while (!ending_) {
-      if (!lost_.empty()) {
-        const std::string id = std::move(lost_.back());
-        lost_.pop_back();
-        const auto found = sandboxes_.find(id);
-        if (found == sandboxes_.end() || found->second.record.state != State::running) continue;
-        const SandboxRecord record = found->second.record;
-        const std::shared_ptr<providers::Session> session = std::move(found->second.session);
-        // From here on it is gone for everybody, although its row still says otherwise.
-        found->second.record.state = next_state(State::running, Event::ended_by_itself).value();
-        lock.unlock();
-        forget_running(record, "lost");
-        audit_system("sandbox.destroy", id, "OK", "lost: it ended by itself");
-        lock.lock();
-        continue;
+      try {
+        if (reap_one(lock)) continue;
+        if (deadlines_.empty())
+          wake_.wait(lock);
+        else
+          wake_.wait_for(lock, std::chrono::milliseconds(deadlines_.begin()->first - system_clock().monotonic_ms()));
+      } catch (const std::bad_alloc&) {  // what could not be done is still to be done
+        if (!lock.owns_lock()) lock.lock();
+        wake_.wait_for(lock, kMemoryPause);
       }
-      if (!to_read_.empty()) {
-        // Out of both while it is read: streams have one reader at a time.
-        auto node = kept_.extract(*to_read_.begin());
-        to_read_.erase(to_read_.begin());
-        lock.unlock();
-        if (read_end(*node.mapped())) {
-          node = {};  // may write to the log
-          lock.lock();
-          continue;
-        }
-        const std::shared_ptr<channel::Stream> stream = node.mapped();
-        lock.lock();
-        kept_.insert(std::move(node));
-        lock.unlock();
-        may_have_ended(stream.get());
-        lock.lock();
-        continue;
-      }
-      if (!to_look_at_.empty()) {
-        const std::string id = std::move(to_look_at_.extract(to_look_at_.begin()).value());
-        const auto found = sandboxes_.find(id);
-        std::shared_ptr<providers::Session> session = found == sandboxes_.end() ? nullptr : found->second.session;
-        if (!session) continue;
-        lock.unlock();
-        tell_limits(id, session->usage());
-        session.reset();  // may be the last one, and may call us
-        lock.lock();
-        continue;
-      }
-      const int64_t now = system_clock().monotonic_ms();
-      if (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-        const std::string id = deadlines_.begin()->second;
-        deadlines_.erase(deadlines_.begin());
-        ++expiring_;
-        reinforce();
-        lock.unlock();
-        expire(id);
-        lock.lock();
-        --expiring_;
-        continue;
-      }
-      if (deadlines_.empty())
-        wake_.wait(lock);
-      else
-        wake_.wait_for(lock, std::chrono::milliseconds(deadlines_.begin()->first - now));
     }
+  }
+
+  /// Does what is due, if something is. Called with mutex_, which it lets go meanwhile. On bad_alloc nothing is lost.
+  bool reap_one(std::unique_lock<std::mutex>& lock) {
+    if (!lost_.empty()) {
+      const auto found = sandboxes_.find(lost_.front());
+      if (found == sandboxes_.end() || found->second.record.state != State::running) return lost_.pop_front(), true;
+      SandboxRecord record = found->second.record;
+      const std::shared_ptr<providers::Session> session = std::move(found->second.session);
+      // From here on it is gone for everybody, although its row still says otherwise.
+      found->second.record.state = next_state(State::running, Event::ended_by_itself).value();
+      EndNote note;
+      note.splice(note.end(), lost_, lost_.begin());
+      lock.unlock();
+      forget_running(std::move(record), "lost");
+      audit_system("sandbox.destroy", note.front(), "OK", "lost: it ended by itself");
+      lock.lock();
+      return true;
+    }
+    if (!to_read_.empty()) {
+      // Out of both while it is read: streams have one reader at a time.
+      auto node = to_read_.extract(to_read_.begin());
+      lock.unlock();
+      if (read_end(*node.mapped())) {
+        node = {};  // may write to the log
+        lock.lock();
+        return true;
+      }
+      const std::shared_ptr<channel::Stream> stream = node.mapped();
+      lock.lock();
+      kept_.insert(std::move(node));
+      lock.unlock();
+      may_have_ended(stream.get());
+      lock.lock();
+      return true;
+    }
+    if (!to_look_at_.empty()) {
+      const auto node = to_look_at_.extract(to_look_at_.begin());
+      const auto found = sandboxes_.find(node.value());
+      std::shared_ptr<providers::Session> session = found == sandboxes_.end() ? nullptr : found->second.session;
+      if (!session) return true;
+      lock.unlock();
+      try {
+        tell_limits(node.value(), session->usage());
+      } catch (const std::bad_alloc&) {
+        events_->note_lost();
+      }
+      session.reset();  // may be the last one, and may call us
+      lock.lock();
+      return true;
+    }
+    if (!deadlines_.empty() && deadlines_.begin()->first <= system_clock().monotonic_ms()) {
+      auto deadline = deadlines_.extract(deadlines_.begin());
+      ++expiring_;
+      reinforce();
+      lock.unlock();
+      const bool again = !expire(deadline.value().second);
+      lock.lock();
+      --expiring_;
+      if (again && sandboxes_.contains(deadline.value().second)) {
+        deadline.value().first = system_clock().monotonic_ms() + kDestroyTimeoutMs;
+        deadlines_.insert(std::move(deadline));
+      }
+      return true;
+    }
+    return false;
   }
 
   /// Somebody must be left to look at the next deadline. Needs mutex_.
@@ -873,32 +965,36 @@ class LocalManager final : public Manager {
     }
   }
 
-  /// Also tries again what could not be ended before: that keeps its reason.
-  void expire(const std::string& id) {
-    std::string why = "expired";
-    {
-      const std::lock_guard lock(mutex_);
-      const Live* live = find(id);
-      if (live && live->record.state == State::destroying) why = live->record.reason;
-    }
+  /// Also tries again what could not be ended before: that keeps its reason. False: it must be tried again.
+  bool expire(const std::string& id) noexcept {
     try {
-      destroy(id, "expired", 0);
-      audit_system("sandbox.destroy", id, "OK", why);
-    } catch (const Error& error) {
-      if (error.code() == Code::not_found || error.code() == Code::conflict) return;
-      audit_system("sandbox.destroy", id, code_name(error.code()), why + ": " + error.message());
-      options_.log.write(LogLevel::error, "end of " + id + " (" + why + "): " + error.message());
-      const std::lock_guard lock(mutex_);
-      if (sandboxes_.count(id)) deadlines_.emplace(system_clock().monotonic_ms() + kDestroyTimeoutMs, id);  // again later
+      std::string why = "expired";
+      {
+        const std::lock_guard lock(mutex_);
+        const Live* live = find(id);
+        if (live && live->record.state == State::destroying) why = live->record.reason;
+      }
+      try {
+        destroy(id, "expired", 0);
+        audit_system("sandbox.destroy", id, "OK", why);
+      } catch (const Error& error) {
+        if (error.code() == Code::not_found || error.code() == Code::conflict) return true;
+        audit_system("sandbox.destroy", id, code_name(error.code()), why + ": " + error.message());
+        complain(("end of " + id + " (" + why + ")").c_str(), error);
+        return false;
+      }
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
     }
   }
 
-  using Sessions = std::map<std::string, std::shared_ptr<providers::Session>>;
+  using Sessions = std::map<std::string, providers::Adopted>;
 
   /// What a former owner left running. `unheard`: why nothing of it can be used, if so; it is being ended.
   Sessions adopt_all(std::string& unheard) {
     try {
-      return provider_->adopt([this](const std::string& id) { return [this, id] { ended(id); }; });
+      return provider_->adopt([this](const std::string& id) { return when_gone(id); });
     } catch (const Error& error) {  // no reason to have nothing at all
       unheard = error.message();
       options_.log.write(LogLevel::error, "sandboxes of a former owner cannot be adopted: " + unheard);
@@ -918,13 +1014,13 @@ class LocalManager final : public Manager {
         if (session && record.state == State::running)
           adopt(record, session.mapped());
         else
-          bury(record, session ? session.mapped() : nullptr, unheard);
+          bury(record, session ? session.mapped().session : nullptr, unheard);
       }
     }
-    for (const auto& [id, session] : found) {
+    for (const auto& [id, adopted] : found) {
       constexpr const char* kWhy = "recovered: it had no record";
       try {
-        session->destroy(kDestroyTimeoutMs);
+        adopted.session->destroy(kDestroyTimeoutMs);
         audit_system("sandbox.destroy", id, "OK", kWhy);
       } catch (const Error& error) {  // it is killed; the launcher removes what is left of it when that can be
         audit_system("sandbox.destroy", id, code_name(error.code()), std::string(kWhy) + ": " + error.message());
@@ -934,7 +1030,7 @@ class LocalManager final : public Manager {
     end_lost_execs();
     const std::lock_guard lock(mutex_);
     recovering_ = false;
-    early_end_.clear();  // of those that had no record
+    early_ends_.clear();  // of those that had no record
   }
 
   /// Commands that run on record, of sandboxes that ended on record: their owner was killed between the two.
@@ -955,23 +1051,27 @@ class LocalManager final : public Manager {
     }
   }
 
-  void adopt(const SandboxRecord& record, const std::shared_ptr<providers::Session>& session) {
-    {
-      const std::lock_guard lock(mutex_);
-      sandboxes_[record.id] = {record, session};
-      deadlines_.emplace(monotonic_deadline(record.expires_ms), record.id);
-      if (!record.name.empty()) names_[{record.tenant_id, record.name}] = {record.id, record.spec};
-      if (early_end_.erase(record.id) > 0) lost_.push_back(record.id);
+  void adopt(SandboxRecord record, const providers::Adopted& adopted) {
+    const std::shared_ptr<providers::Session>& session = adopted.session;
+    const int64_t now = system_clock().wall_ms();
+    int64_t left = std::min(record.expires_ms - now, kMaxTtlMs);
+    if (adopted.expires_in_ms != INT64_MAX && std::abs(left - adopted.expires_in_ms) > kClockSlackMs) {
+      // The wall clock has jumped while nobody looked. The sandbox lasts as long as it was to last.
+      left = adopted.expires_in_ms;
+      record.expires_ms = now + left;
+      store_->update(record, State::running);
     }
     const providers::Usage usage = session->usage();
     {
       const std::lock_guard lock(mutex_);
-      const auto found = sandboxes_.find(record.id);
-      if (found != sandboxes_.end()) found->second.kills_seen = std::max<int64_t>(0, usage.oom_kills), found->second.refusals_seen = std::max<int64_t>(0, usage.pids_refused);
+      sandboxes_[record.id] = {record, session, std::max<int64_t>(0, usage.oom_kills), 0, std::max<int64_t>(0, usage.pids_refused), false};
+      deadlines_.emplace(system_clock().monotonic_ms() + left, record.id);
+      if (!record.name.empty()) names_[{record.tenant_id, record.name}] = {record.id, record.spec};
+      if (take_early_end(record.id)) lost_.push_back(record.id);
     }
-    if (options_.detached) session->expire(record.expires_ms - system_clock().wall_ms());
+    if (options_.detached) session->expire(left);
     audit_system("sandbox.adopt", record.id, "OK", "its former owner has ended");
-    announce("reconcile.action", record, events::Data().text("action", "adopted").text("reason", "its former owner has ended"));
+    announce("reconcile.action", record, [](events::Data& data) { data.text("action", "adopted").text("reason", "its former owner has ended"); });
   }
 
   void bury(SandboxRecord record, const std::shared_ptr<providers::Session>& session, const std::string& unheard) {
@@ -990,8 +1090,8 @@ class LocalManager final : public Manager {
     const std::string why = !lost ? "its owner was killed" : unheard.empty() ? "it did not outlive its owner" : "it could not be adopted: " + unheard;
     audit_system("sandbox.destroy", record.id, "OK", record.reason + ": " + why);
     end_execs(record);
-    announce("reconcile.action", record, events::Data().text("action", "destroyed").text("reason", why));
-    announce("sandbox.destroyed", record, events::Data().text("reason", record.reason));
+    announce("reconcile.action", record, [&](events::Data& data) { data.text("action", "destroyed").text("reason", why); });
+    announce("sandbox.destroyed", record, [&](events::Data& data) { data.text("reason", record.reason); });
   }
 
   /// It stays on record as being destroyed until it can be.
@@ -1004,9 +1104,8 @@ class LocalManager final : public Manager {
     options_.log.write(LogLevel::error, "recovery of " + record.id + ": " + why.message());
     const std::lock_guard lock(mutex_);
     if (!record.name.empty()) names_[{record.tenant_id, record.name}] = {record.id, record.spec};
-    stuck_.insert(record.id);
     deadlines_.emplace(system_clock().monotonic_ms(), record.id);
-    sandboxes_[record.id] = {record, session};
+    sandboxes_[record.id] = {record, session, 0, 0, 0, true};
   }
 
   const Options options_;
@@ -1035,11 +1134,10 @@ class LocalManager final : public Manager {
   std::map<TenantName, std::string> keys_;  // idempotency keys of spawns under way: the request's fingerprint
   std::set<std::string> to_look_at_;   // what their limits did is to be told
   std::set<std::pair<int64_t, std::string>> deadlines_;  // monotonic
-  std::vector<std::string> lost_;
-  std::unordered_map<channel::Stream*, std::shared_ptr<channel::Stream>> kept_;
-  std::set<channel::Stream*> to_read_;  // of kept_: those that may have ended
-  std::set<std::string> early_end_;  // ended before spawn() had finished
-  std::set<std::string> stuck_;      // destroying, and the last attempt failed
+  EndNote lost_;        // ended by themselves, and not recorded yet
+  EndNote early_ends_;  // ended before who makes or adopts them was done
+  Streams kept_;        // background commands whose end nobody else reads
+  Streams to_read_;     // those of them that may have ended
 };
 
 }  // namespace

@@ -34,12 +34,13 @@ PrivateInstance::PrivateInstance() : directory_(providers::open_runtime_director
   sweep();
   // The pid in the name keeps sweep() of the same process away from its own locks.
   id_ = random_id("p") + "-" + std::to_string(::getpid());
-  file_.reset(::openat(directory_.get(), (id_ + std::string(kSuffix)).c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+  name_ = id_ + std::string(kSuffix);
+  file_.reset(::openat(directory_.get(), name_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
   if (!file_) throw errno_error(Code::io, errno, "runtime directory");
   if (!try_lock(file_.get())) throw errno_error(Code::io, errno, "instance lock");
 }
 
-PrivateInstance::~PrivateInstance() { (void)::unlinkat(directory_.get(), (id_ + std::string(kSuffix)).c_str(), 0); }
+PrivateInstance::~PrivateInstance() { (void)::unlinkat(directory_.get(), name_.c_str(), 0); }
 
 void PrivateInstance::sweep() {
   const int copy = ::openat(directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -17,7 +17,7 @@ class PrivateInstance {
  private:
   void sweep();
   Fd directory_, file_;
-  std::string id_;
+  std::string id_, name_;  // name_: of the file
 };
 
 }  // namespace svm::manager

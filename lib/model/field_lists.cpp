@@ -232,8 +232,8 @@ constexpr Field kExecInfoFields[] = {
     field<K::duration_us, kExec, &ExecRecord::wall_us>("duration", "How long it ran.").written(),
     field<K::integer, kExec, &ExecRecord::cpu_us>("cpu_us", "CPU time in microseconds.").written(),
     field<K::integer, kExec, &ExecRecord::memory_peak>("memory_peak_bytes", "Most memory of its largest process.").written(),
-    field<K::integer, kExec, &ExecRecord::out_bytes>("stdout_bytes", "Bytes of output that were delivered.").written(),
-    field<K::integer, kExec, &ExecRecord::err_bytes>("stderr_bytes", "Bytes of standard error that were delivered.").written(),
+    field<K::integer, kExec, &ExecRecord::out_bytes>("stdout_bytes", "Bytes of standard output that were taken from the command.").written(),
+    field<K::integer, kExec, &ExecRecord::err_bytes>("stderr_bytes", "The same of standard error.").written(),
     field<K::text, kExec, &ExecRecord::error>("error", "Why it could not be started."),
 };
 constexpr Field kExecListAnswerFields[] = {field<K::objects, &ExecList::items>("", "Commands, newest first.").items(kMaxListLimit).written()};

@@ -140,7 +140,7 @@ struct ExecRecord {
                               // lost: its sandbox ended before it
   int32_t exit_code = 0, signal = 0;
   int64_t wall_us = 0, cpu_us = 0;
-  uint64_t memory_peak = 0, out_bytes = 0, err_bytes = 0;  // bytes that were delivered
+  uint64_t memory_peak = 0, out_bytes = 0, err_bytes = 0;  // bytes
   std::string error;          // of one that failed
 };
 struct ExecInfo { ExecRecord record; };

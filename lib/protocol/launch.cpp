@@ -129,6 +129,7 @@ template <class V>
 void fields(V& v, typename V::template Of<Adopted>& s) {
   v.number(s.token);
   name(v, s.name);
+  v.range(s.expires_in_ms, uint64_t{0}, uint64_t{INT64_MAX});
 }
 
 template <class V>

@@ -94,7 +94,12 @@ struct Claimed {
   bool operator==(const Claimed&) const = default;
 };
 /// A sandbox that lives. Its agent waits for `resume` on the channel.
-struct Adopted { uint64_t token = 0; std::string name; bool operator==(const Adopted&) const = default; };
+struct Adopted {
+  uint64_t token = 0;
+  std::string name;
+  uint64_t expires_in_ms = INT64_MAX;  // by the last Expire, and by a clock that nobody sets; INT64_MAX: there was none
+  bool operator==(const Adopted&) const = default;
+};
 /// Without an owner the launcher ends the sandbox after so long; the last one counts.
 struct Expire { uint64_t token = 0; uint64_t in_ms = 0; bool operator==(const Expire&) const = default; };
 

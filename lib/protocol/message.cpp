@@ -336,6 +336,8 @@ void fields(V& v, typename V::template Of<ExecResult>& s) {
   v.number(s.wall_us);
   v.number(s.cpu_us);
   v.number(s.memory_peak);
+  v.range(s.out_bytes, uint64_t{0}, uint64_t{INT64_MAX});
+  v.range(s.err_bytes, uint64_t{0}, uint64_t{INT64_MAX});
 }
 
 template <class V>

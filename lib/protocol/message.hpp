@@ -157,6 +157,7 @@ struct ExecResult {
   int32_t signal = 0;         // 0 to 64
   uint64_t wall_us = 0, cpu_us = 0;
   uint64_t memory_peak = 0;   // bytes, of the largest process (ru_maxrss)
+  uint64_t out_bytes = 0, err_bytes = 0;  // of output that was taken from it, at most INT64_MAX
   bool operator==(const ExecResult&) const = default;
 };
 void encode(std::string& out, const ExecResult& v);

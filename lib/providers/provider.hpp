@@ -54,6 +54,12 @@ class Session {
   virtual void destroy(int64_t timeout_ms) = 0;
 };
 
+/// A sandbox that a former owner left.
+struct Adopted {
+  std::shared_ptr<Session> session;
+  int64_t expires_in_ms = INT64_MAX;  // as its last Session::expire() had it, however wall clocks have jumped since; INT64_MAX: nobody knows
+};
+
 class Provider {
  public:
   virtual ~Provider() = default;
@@ -72,7 +78,7 @@ class Provider {
   /// Sandboxes that a former owner left running, by LaunchSpec::id; once, before the first launch. Those that do not answer are not among them: they
   /// are ended. `on_gone(id)` gives each its launch()'s `on_gone`. Throws Error where none of them can be heard of: all are being ended then, and
   /// what is launched from here on has nothing to do with them.
-  virtual std::map<std::string, std::shared_ptr<Session>> adopt(std::function<std::function<void()>(const std::string& id)> on_gone) = 0;
+  virtual std::map<std::string, Adopted> adopt(std::function<std::function<void()>(const std::string& id)> on_gone) = 0;
   /// Leaves what runs to the next owner. Sessions are of no use any more, and dropping them ends nothing.
   virtual void detach() noexcept = 0;
 };

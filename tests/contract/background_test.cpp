@@ -172,12 +172,13 @@ TEST_CASE("timeouts and limits of output hold when nobody is attached") {
 
 TEST_CASE("how a command ended is on record although nobody is attached") {
   Lab lab;
-  const std::string id = lab.sandbox.exec_start(background(Exec::sh("sleep 0.1; exit 6"))).exec_id();
+  const std::string id = lab.sandbox.exec_start(background(Exec::sh("sleep 0.1; echo out; echo error >&2; exit 6"))).exec_id();
   std::string record;
   CHECK(within(10'000, [&] { return (record = lab.session.call("exec.get", {{"exec_id", id}})).find("\"reason\":\"exited\"") != std::string::npos; }));
   CAPTURE(record);
   CHECK(record.find("\"exit_code\":6") != std::string::npos);
   CHECK(record.find("\"background\":true") != std::string::npos);
+  CHECK(record.find(R"("stdout_bytes":4,"stderr_bytes":6)") != std::string::npos);
 }
 
 TEST_CASE("the console has what all commands wrote, and follows; logs are its last lines") {

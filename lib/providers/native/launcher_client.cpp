@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
@@ -121,7 +122,7 @@ bool LauncherClient::claim(const Rendezvous& rendezvous, bool detached, int64_t 
     count = 1;
     if (receive_within(socket_, end_ms, buffer, message, fds, &count) <= 0 || message.type != protocol::LaunchType::adopted) throw not_online();
     next_token_ = std::max(next_token_, message.adopted.token + 1);
-    found.push_back({message.adopted.token, message.adopted.name, std::move(fds[0])});
+    found.push_back({message.adopted.token, message.adopted.name, static_cast<int64_t>(message.adopted.expires_in_ms), std::move(fds[0])});
   }
   detached_ = false;
   return true;
@@ -161,12 +162,21 @@ LauncherClient::~LauncherClient() {
 }
 
 template <class Message>
-int LauncherClient::send(const Message& message, const std::vector<int>& fds) noexcept {
+int LauncherClient::send(const Message& message, const std::vector<int>& fds) {
   std::string bytes;
   protocol::encode(bytes, message);
   if (bytes.size() > protocol::kMaxLaunchMessage) return -EMSGSIZE;
   const std::lock_guard lock(send_mutex_);
   return send_message(socket_.get(), bytes.data(), bytes.size(), fds.data(), fds.size());
+}
+
+template <class Message>
+void LauncherClient::send_small(const Message& message) noexcept {
+  const std::lock_guard lock(send_mutex_);
+  small_.clear();
+  protocol::encode(small_, message);
+  // A launcher that is gone has taken its sandboxes with it.
+  (void)send_message(socket_.get(), small_.data(), small_.size(), nullptr, 0);
 }
 
 bool LauncherClient::alive() const {
@@ -194,12 +204,11 @@ void LauncherClient::spawn(const protocol::Spawn& request, const Fd& channel, Ev
 }
 
 void LauncherClient::kill(uint64_t token) noexcept {
-  // A launcher that is gone has taken its sandboxes with it.
-  (void)send(protocol::Kill{token}, {});
+  send_small(protocol::Kill{token});
 }
 
 void LauncherClient::expire(uint64_t token, int64_t in_ms) noexcept {
-  (void)send(protocol::Expire{token, static_cast<uint64_t>(std::max<int64_t>(in_ms, 0))}, {});  // as above
+  send_small(protocol::Expire{token, static_cast<uint64_t>(std::max<int64_t>(in_ms, 0))});
 }
 
 void LauncherClient::receive(uint32_t events) {

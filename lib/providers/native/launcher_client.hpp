@@ -40,6 +40,7 @@ class LauncherClient {
   struct Found {
     uint64_t token;
     std::string name;
+    int64_t expires_in_ms;  // INT64_MAX: nobody has said
     Fd channel;  // not valid: there is no talking to it
   };
   static std::shared_ptr<LauncherClient> take_over(channel::Reactor& reactor, const Rendezvous& rendezvous, bool detached, std::vector<Found>& found, Fd& held);
@@ -69,14 +70,18 @@ class LauncherClient {
   void receive(uint32_t events);
   void lost();
   template <class Message>
-  int send(const Message& message, const std::vector<int>& fds) noexcept;
+  int send(const Message& message, const std::vector<int>& fds);
+  /// The same for what is small and must be sent without memory, too.
+  template <class Message>
+  void send_small(const Message& message) noexcept;
 
   channel::Reactor& reactor_;
-  Fd socket_;
   AgentProcess process_;
+  Fd socket_;  // closed before the process is waited for, which ends by that
   protocol::Online online_;
   channel::Reactor::WatchId watch_ = 0;
   std::mutex send_mutex_;  // order of messages on the socket
+  std::string small_ = std::string(64, '\0');  // of send_small: has room for its messages. Guarded by send_mutex_
   mutable std::mutex mutex_;  // guards what follows; never held across a callback
   bool lost_ = false;
   uint64_t next_token_ = protocol::kFirstToken;

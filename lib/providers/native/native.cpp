@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <new>
 #include <utility>
 
 #include "core/clock.hpp"
@@ -182,8 +183,11 @@ class Native final : public Provider {
 
   ~Native() override {
     launcher_.reset();
-    // What a launcher that was killed could not remove itself.
-    if (!left_) (void)isolation::remove_stale_cgroups(instance_.c_str());
+    try {
+      // What a launcher that was killed could not remove itself.
+      if (!left_) (void)isolation::remove_stale_cgroups(instance_.c_str());
+    } catch (const std::bad_alloc&) {  // the next one removes it when it starts
+    }
   }
 
   std::string_view name() const noexcept override { return "native"; }
@@ -235,7 +239,13 @@ class Native final : public Provider {
     if (answered) (void)fate->wait(kLastWordsMs, [&] { return fate->opened || fate->refused.step != protocol::Step::none; });
     if (!answered || !runs(*fate)) fail(*launcher, request.token, *fate, *channel, answered);
 
-    const auto session = make_session(launcher, request.token, fate, channel, spec.id);
+    std::shared_ptr<NativeSession> session;
+    try {
+      session = make_session(launcher, request.token, fate, channel, spec.id);
+    } catch (...) {
+      launcher->kill(request.token);
+      throw;
+    }
     SVM_FAIL_POINT_THROW(Code::unavailable, "provider.launched");  // the session ends the sandbox
     if (spec.root.kind == images::RootKind::tar) {
       try {
@@ -248,7 +258,7 @@ class Native final : public Provider {
     return session;
   }
 
-  std::map<std::string, std::shared_ptr<Session>> adopt(std::function<std::function<void()>(const std::string& id)> on_gone) override {
+  std::map<std::string, Adopted> adopt(std::function<std::function<void()>(const std::string& id)> on_gone) override {
     const bool found = found_launcher_;
     try {
       SVM_FAIL_POINT_THROW(Code::unavailable, "provider.adopt");
@@ -273,7 +283,7 @@ class Native final : public Provider {
   }
 
  private:
-  std::map<std::string, std::shared_ptr<Session>> adopt_found(const std::function<std::function<void()>(const std::string& id)>& on_gone) {
+  std::map<std::string, Adopted> adopt_found(const std::function<std::function<void()>(const std::string& id)>& on_gone) {
     struct Waiting {
       LauncherClient::Found found;
       std::shared_ptr<Fate> fate;
@@ -297,12 +307,12 @@ class Native final : public Provider {
       const std::lock_guard lock(one.fate->mutex);
       one.fate->channel = one.channel;
     }
-    std::map<std::string, std::shared_ptr<Session>> sessions;
+    std::map<std::string, Adopted> sessions;
     const int64_t deadline = system_clock().monotonic_ms() + kAdoptMs;
     for (Waiting& one : waiting) {
       const auto settled = [&] { return one.fate->opened || one.fate->exited; };
       if (one.channel && one.fate->wait(deadline - system_clock().monotonic_ms(), settled) && runs(*one.fate)) {
-        sessions.emplace(one.found.name, make_session(launcher_, one.found.token, one.fate, one.channel, one.found.name));
+        sessions.emplace(one.found.name, Adopted{make_session(launcher_, one.found.token, one.fate, one.channel, one.found.name), one.found.expires_in_ms});
         continue;
       }
       {

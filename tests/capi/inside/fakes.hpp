@@ -199,7 +199,7 @@ class AgentSession : public providers::Session {
 
 class Log : public audit::Log {
  public:
-  int64_t append(model::AuditRow) override { return ++seq_; }
+  int64_t append(model::AuditRow&&) override { return ++seq_; }
   void flush() override {}
 
  private:

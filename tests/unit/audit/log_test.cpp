@@ -363,7 +363,7 @@ TEST_CASE("a detail is cut at its bound, at a character") {
   const auto stored = [&](std::string detail) {
     AuditRow out = row();
     out.detail = std::move(detail);
-    const int64_t seq = log->append(out);
+    const int64_t seq = log->append(std::move(out));
     return store->audit(seq - 1, 1).at(0).detail;
   };
   const std::string full(kMaxDetailBytes, 'x');

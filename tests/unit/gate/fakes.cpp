@@ -4,7 +4,7 @@
 
 namespace svm::test {
 
-int64_t FakeLog::append(model::AuditRow row) {
+int64_t FakeLog::append(model::AuditRow&& row) {
   if (failures_after == 0) throw Error(Code::io, "audit: disk full");
   if (failures_after > 0) --failures_after;
   journal_.push_back("audit " + row.phase);
@@ -88,6 +88,7 @@ std::string exec_result(protocol::ExecReason reason, int32_t exit_code, int32_t 
   result.wall_us = 1500;
   result.cpu_us = 700;
   result.memory_peak = 4096;
+  result.out_bytes = 5;
   std::string body;
   protocol::encode(body, result);
   return body;

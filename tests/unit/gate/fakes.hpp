@@ -27,7 +27,7 @@ using Journal = std::vector<std::string>;
 class FakeLog final : public audit::Log {
  public:
   explicit FakeLog(Journal& journal) : journal_(journal) {}
-  int64_t append(model::AuditRow row) override;
+  int64_t append(model::AuditRow&& row) override;
   void flush() override {}
 
   std::vector<model::AuditRow> rows;
@@ -107,12 +107,14 @@ class FakeEvents final : public events::Log {
   void append(std::string type, const std::string& sandbox_id, const std::string& tenant_id, std::string data) override {
     events.push_back({static_cast<int64_t>(events.size()) + 1, 0, std::move(type), sandbox_id, tenant_id, std::move(data)});
   }
+  void note_lost() noexcept override { ++lost; }
   void flush() override {}
   void record(model::ExecRecord exec) override { execs.push_back(std::move(exec)); }
   std::shared_ptr<channel::Stream> follow(events::Filter wanted, int64_t after) override;
 
   std::vector<model::Event> events;
   std::vector<model::ExecRecord> execs;
+  int lost = 0;
   events::Filter filter;  // of the last follow()
   int64_t after_id = 0;
 };

@@ -174,7 +174,7 @@ inline void fill(Random& r, Listeners& v) {
   for (Listener& listener : v.items) listener = {r.number(1, kMaxPort), r.number(), r.of("0123456789abcdef:.", 1, kMaxAddressBytes)};
 }
 inline void fill(Random& r, ExecResult& v) {
-  v = {r.choice(ExecReason::cancelled), r.small(0, 255), r.small(0, 64), r.next(), r.next(), r.next()};
+  v = {r.choice(ExecReason::cancelled), r.small(0, 255), r.small(0, 64), r.next(), r.next(), r.next(), r.next() >> 1, r.next() >> 1};
 }
 inline void fill(Random& r, ProcessInfo& v) {
   v.id = r.text(0, kMaxExecIdBytes);
@@ -262,7 +262,7 @@ inline void fill(Random& r, Claimed& v) {
   v.holds = r.flag();
   v.sandboxes = r.number();
 }
-inline void fill(Random& r, Adopted& v) { v = {r.next(), r.of(kNameBytes, 1, 64)}; }
+inline void fill(Random& r, Adopted& v) { v = {r.next(), r.of(kNameBytes, 1, 64), r.next() >> 1}; }
 inline void fill(Random& r, Expire& v) { v = {r.next(), r.next() >> 1}; }
 inline void fill(Random& r, Exited& v) { v = {r.next(), r.small(INT32_MIN, INT32_MAX), r.next()}; }
 

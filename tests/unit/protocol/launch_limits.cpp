@@ -131,6 +131,7 @@ TEST_CASE("the owner's key has its size; without one nobody takes over, and noth
   }
   for (const size_t size : {size_t{0}, size_t{1}, size_t{64}, size_t{65}})
     CHECK(accepts<Adopted>([&](auto& v) { v.name = std::string(size, 'n'); }) == (size >= 1 && size <= 64));
+  CHECK_FALSE(accepts<Adopted>([](auto& v) { v.name = "n", v.expires_in_ms = uint64_t{INT64_MAX} + 1; }));
   CHECK(accepts<Expire>([](auto& v) { v.in_ms = INT64_MAX; }));
   CHECK_FALSE(accepts<Expire>([](auto& v) { v.in_ms = uint64_t{INT64_MAX} + 1; }));
 }

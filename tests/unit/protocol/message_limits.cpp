@@ -286,6 +286,9 @@ TEST_CASE("exec result") {
   CHECK(accepts<ExecResult>([](auto& v) { v.signal = 64; }));
   CHECK_FALSE(accepts<ExecResult>([](auto& v) { v.signal = 65; }));
   CHECK_FALSE(accepts<ExecResult>([](auto& v) { v.signal = -1; }));
+  CHECK(accepts<ExecResult>([](auto& v) { v.out_bytes = v.err_bytes = INT64_MAX; }));
+  CHECK_FALSE(accepts<ExecResult>([](auto& v) { v.out_bytes = uint64_t{INT64_MAX} + 1; }));
+  CHECK_FALSE(accepts<ExecResult>([](auto& v) { v.err_bytes = uint64_t{INT64_MAX} + 1; }));
 }
 
 TEST_CASE("file info and entries") {

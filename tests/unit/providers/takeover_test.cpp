@@ -34,7 +34,7 @@ Code take(channel::Reactor& reactor, const State& state, const Rendezvous& rende
   std::vector<LauncherClient::Found> found;
   Fd held;
   try {
-    const auto client = LauncherClient::take_over(reactor, state.instance, rendezvous, true, found, held);
+    const auto client = LauncherClient::take_over(reactor, rendezvous, true, found, held);
     if (!client) return Code::not_found;
     client->start();
     client->detach();

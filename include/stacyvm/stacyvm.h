@@ -13,7 +13,8 @@
  *             An error is a plain immutable value: any thread may read or free it, also after everything else is closed.
  *             Any fallible function may answer STACYVM_E_INVALID (an argument is NULL, out of range, or a handle of another
  *             type; the message names it), _CLOSED (the handle's instance is closed), _FORKED, _LIMIT (no memory, descriptors or
- *             threads) and _INTERNAL. Function comments list what comes beside these.
+ *             threads) and _INTERNAL. Function comments list what comes beside these. Without memory the call fails and everything else
+ *             goes on; only a sandbox whose words there is no memory to receive ends.
  *  Constants  #defines of fixed width, never enums. Flags are uint64_t; a flag this library does not know is STACYVM_E_INVALID.
  *  Structs    An option or result struct starts with struct_size; STACYVM_INIT(&s) zeroes the struct and fills it. Zero means default.
  *             Structs grow only at the tail. A larger struct than the library knows is accepted if every further byte is zero,

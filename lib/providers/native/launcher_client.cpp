@@ -134,6 +134,7 @@ void LauncherClient::watch(uint64_t token, Events events) {
 }
 
 void LauncherClient::start() {
+  const std::lock_guard lock(mutex_);  // the reactor may call receive() before watch() has returned
   watch_ = reactor_.watch(socket_.get(), EPOLLIN, [this](uint32_t events) { receive(events); });
 }
 
@@ -221,7 +222,12 @@ void LauncherClient::receive(uint32_t events) {
     if (n == -EAGAIN) return;
     protocol::LaunchMessage message;
     if (n <= 0 || !protocol::decode({buffer, static_cast<size_t>(n)}, message)) {
-      reactor_.remove(watch_);
+      channel::Reactor::WatchId watch;
+      {
+        const std::lock_guard lock(mutex_);
+        watch = watch_;
+      }
+      reactor_.remove(watch);
       return lost();
     }
     const bool refused = message.type == protocol::LaunchType::refused;

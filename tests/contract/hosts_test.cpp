@@ -110,7 +110,7 @@ TEST_CASE("nothing of the application is changed, and nothing is left") {
   CHECK(umask(mask) == 027);
   CHECK(fs::current_path() == cwd);
   CHECK(entries("/proc/self/fd") == descriptors);
-  CHECK(within(5000, [&] { return entries("/proc/self/task") == threads; }));  // the kernel lists a joined thread a moment longer
+  CHECK(within(5000, [&] { return entries("/proc/self/task") <= threads; }));  // the kernel lists a joined thread a moment longer, before and after
   CHECK(waitpid(-1, nullptr, WNOHANG) == -1);  // no child that it would have to wait for
 }
 

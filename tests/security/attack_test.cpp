@@ -19,7 +19,7 @@ using std::chrono::milliseconds, std::chrono::steady_clock;
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
-constexpr int64_t kDestroyMs = 2000;
+constexpr int64_t kDestroyMs = 5000;
 constexpr milliseconds kPatience{30'000};  // for what takes no time on an idle machine
 
 Exec attack(std::vector<std::string> arguments, const std::string& user = "") {

@@ -156,6 +156,12 @@ void Connection::flush() {
   congested_ = false;
 }
 
+void Connection::drop_unsent() noexcept {
+  out_.clear();
+  sent_ = 0;
+  congested_ = false;
+}
+
 void Connection::trim() noexcept {
   if (parsed_ == in_size_ && in_capacity_ > kIdleBytes) {
     in_.reset();

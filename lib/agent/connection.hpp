@@ -56,8 +56,9 @@ class Connection {
   bool relief_due() const noexcept { return was_full_ && !congested_; }
   void take_relief() noexcept { was_full_ = false; }
   size_t unsent() const noexcept { return out_.size() - sent_; }
-  /// The peer is gone for writing.
+  /// The peer is gone for writing. What it wrote before can still be read.
   bool broken() const noexcept { return broken_; }
+  void drop_unsent() noexcept;
   /// Returns what large transfers left behind to the kernel.
   void trim() noexcept;
 

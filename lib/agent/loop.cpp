@@ -109,7 +109,8 @@ void Loop::settle() {
   }
   connection_.flush();  // what on_room ended
   bury();
-  if (connection_.broken()) lose_peer();
+  // Who is not there to hear may have said something before it went: that is read to its end, which comes by itself.
+  if (connection_.broken()) connection_.drop_unsent();
 }
 
 void Loop::on_ready(int tag, uint32_t events) {

@@ -138,6 +138,8 @@ Client::~Client() {
   if (pid_ > 0) wait_exit();
 }
 
+bool Client::widen_channel(int bytes) { return ::setsockopt(channel_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) == 0; }
+
 int Client::wait_exit() {
   int status = 0;
   const int64_t limit = monotonic_us() + 20'000'000;

@@ -70,6 +70,8 @@ class Client {
   /// Reads frames until `until` is true or the time is over; false: it was over, or the connection ended.
   bool pump(const std::function<bool()>& until, int timeout_ms = 20000);
   void close_channel() { channel_.reset(); }
+  /// Lets the channel hold so many bytes that nobody has read. False: this user may not.
+  bool widen_channel(int bytes);
   /// The agent's exit status.
   int wait_exit();
   bool connected() const { return !ended_; }

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <functional>
 
 #include "agent/connection.hpp"
 #include "client.hpp"
@@ -21,6 +23,13 @@ std::string u32s(std::initializer_list<uint32_t> values) {
   for (const uint32_t v : values)
     for (int i = 0; i < 4; ++i) out += static_cast<char>(v >> (8 * i) & 0xff);
   return out;
+}
+bool soon(const std::function<bool()>& condition) {
+  for (int i = 0; i < 10'000; ++i) {
+    if (condition()) return true;
+    ::usleep(1000);
+  }
+  return false;
 }
 std::string request(const protocol::ExecRequest& exec) {
   std::string out;
@@ -162,6 +171,36 @@ TEST_CASE("a socket that was full is remembered until those who wait have been t
   CHECK(connection.relief_due());
   connection.take_relief();
   CHECK_FALSE(connection.relief_due());
+}
+
+TEST_CASE("what the host said before it died is heard to its end, although nobody hears the answers") {
+  TemporaryDirectory dir;
+  Fd control, agent_control;
+  REQUIRE(make_socketpair(SOCK_SEQPACKET, control, agent_control) == 0);
+  Client::Setup setup;
+  setup.options.control = agent_control.get();  // another host may come: what runs in the background goes on
+  setup.close_in_agent = control.get();
+  Client client(setup);
+  if (!client.widen_channel(8 << 20)) {
+    MESSAGE("skipped: needs root for a channel of that size");
+    return;
+  }
+  // The command stops the agent, so that all lies in the channel and the host is gone when it goes on.
+  protocol::ExecRequest request = shell("touch " + (dir / "stopping") + "; kill -STOP $PPID; sleep 0.5; kill -CONT $PPID; cat > " + (dir / "heard"));
+  request.id = "exec-1";
+  request.background = request.use_stdin = true;
+  client.start(request);
+  REQUIRE(soon([&] { return std::filesystem::exists(dir / "stopping"); }));
+  ::usleep(50'000);
+  const uint32_t stream = client.start(protocol::AttachRequest{"exec-1", 0, false});
+  const uint32_t other = client.start(shell("echo an answer"));  // and an answer to each of its parts
+  CHECK(other != stream);
+  for (size_t sent = 0; sent < protocol::kWindow; sent += protocol::kMaxData) client.frame(FrameType::data, stream, std::string(protocol::kMaxData, 'x'));
+  client.end(stream);
+  client.close_channel();
+  CHECK(soon([&] { return std::filesystem::exists(dir / "heard") && std::filesystem::file_size(dir / "heard") == protocol::kWindow; }));
+  control.reset();
+  CHECK(client.wait_exit() == 0);
 }
 
 TEST_CASE("commands that fill the channel together all come to their end") {

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <new>
 #include <string_view>
 #include <vector>
 
@@ -40,7 +41,15 @@ PrivateInstance::PrivateInstance() : directory_(providers::open_runtime_director
   if (!try_lock(file_.get())) throw errno_error(Code::io, errno, "instance lock");
 }
 
-PrivateInstance::~PrivateInstance() { (void)::unlinkat(directory_.get(), name_.c_str(), 0); }
+PrivateInstance::~PrivateInstance() {
+  try {
+    // A launcher that was killed, because an open failed half way for example, has not removed its own. Nobody else ever has this id.
+    (void)isolation::remove_stale_cgroups(id_.c_str());
+  } catch (const std::bad_alloc&) {
+    return;  // the file stays, and the next sweep finds both
+  }
+  (void)::unlinkat(directory_.get(), name_.c_str(), 0);
+}
 
 void PrivateInstance::sweep() {
   const int copy = ::openat(directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

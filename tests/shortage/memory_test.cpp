@@ -185,6 +185,7 @@ int64_t run(const Row& row, int64_t first, int& status, int64_t& most) {
   while (read(ends[0], &number, sizeof number) == sizeof number) most = std::max(most, last = number);
   close(ends[0]);
   REQUIRE(waitpid(child, &status, 0) == child);
+  if (status == 0) CHECK(groups_ending("-" + std::to_string(child)) == 0);  // its instances are named after it
   return last;
 }
 

@@ -77,7 +77,7 @@ class LauncherClient {
 
   channel::Reactor& reactor_;
   AgentProcess process_;
-  Fd socket_;  // closed before the process is waited for, which ends by that
+  Fd socket_;  // closed before the process is ended and waited for
   protocol::Online online_;
   channel::Reactor::WatchId watch_ = 0;
   std::mutex send_mutex_;  // order of messages on the socket

@@ -97,6 +97,7 @@ int32_t stacyvm_error_code(const stacyvm_error* e) { return e ? e->code : STACYV
 const char* stacyvm_error_name(const stacyvm_error* e) { return e ? e->name : "OK"; }
 const char* stacyvm_error_message(const stacyvm_error* e) { return e ? e->message : ""; }
 const char* stacyvm_error_details(const stacyvm_error* e) { return e ? e->details : "{}"; }
+int32_t stacyvm_error_http_status(const stacyvm_error* e) { return svm::code_http_status(static_cast<svm::Code>(e ? e->code : STACYVM_OK)); }
 void stacyvm_error_free(stacyvm_error* e) {
   if (e != svm::capi::out_of_memory_error()) std::free(e);
 }

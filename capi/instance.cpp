@@ -74,6 +74,8 @@ std::shared_ptr<Session> open_session(const std::shared_ptr<Instance>& instance,
 std::string identity_json(const model::Identity& who) {
   std::string json = "{\"actor\":";
   model::json_append_string(json, who.actor);
+  json += ",\"owner_id\":";
+  model::json_append_string(json, who.owner);
   json += ",\"tenant_id\":";
   model::json_append_string(json, who.tenant);
   json += who.local ? ",\"local\":true,\"scopes\":[" : ",\"local\":false,\"scopes\":[";
@@ -209,7 +211,7 @@ int32_t stacyvm_session_open(stacyvm_instance* vm, const stacyvm_session_options
   return guard(err, [&] {
     const auto& instance = core_of(vm, "vm");
     require_output(out, "out");
-    model::Identity identity = local_identity(read_options(o, "options"));
+    model::Identity identity = session_identity(read_options(o, "options"));
     auto handle = make_handle<stacyvm_session>(std::shared_ptr<Session>());
     handle->core = open_session(instance, std::move(identity));
     *out = handle.release();
@@ -221,7 +223,7 @@ int32_t stacyvm_session_open_begin(stacyvm_instance* vm, const stacyvm_session_o
   return guard(err, [&] {
     const auto& instance = core_of(vm, "vm");
     require_output(out, "out");
-    *out = make_op(instance, [instance, identity = local_identity(read_options(o, "options"))] {
+    *out = make_op(instance, [instance, identity = session_identity(read_options(o, "options"))] {
       return Op::Outcome{.json = "{}", .sandbox = {}, .opened = open_session(instance, identity)};
     });
     return STACYVM_OK;

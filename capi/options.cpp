@@ -1,5 +1,9 @@
 #include "options.hpp"
 
+#include <algorithm>
+
+#include "model/fields.hpp"
+#include "model/utf8.hpp"
 #include "protocol/message.hpp"
 
 namespace svm::capi {
@@ -32,6 +36,39 @@ std::string audit_text(const char* text, const char* field) {
   return copy;
 }
 
+bool is_line(std::string_view text) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  return model::is_utf8(text) && std::none_of(text.begin(), text.end(), is_control);
+}
+
+std::string actor_of(const char* text, bool local) {
+  std::string actor = audit_text(text, "actor");
+  if (actor.empty()) return local ? "local" : "remote";
+  if (!is_line(actor)) throw invalid("actor", "not a line of UTF-8");
+  // Whoever reads the log must be able to tell these from each other.
+  if (actor == "system" || (!local && actor == "local")) throw invalid("actor", actor + " is the name of another one");
+  return actor;
+}
+
+std::string owner_of(const char* text) {
+  std::string owner = text_or_empty(text);
+  constexpr const char* kBlanks = " \t\r\n\v\f";
+  const size_t first = owner.find_first_not_of(kBlanks);
+  if (first == owner.npos) return "";
+  owner = owner.substr(first, owner.find_last_not_of(kBlanks) - first + 1);
+  model::SpawnRequest bounds;
+  bounds.owner_id = owner;
+  try {
+    model::validate(bounds);
+  } catch (const Error& error) {
+    const auto limit = std::find_if(error.facts().begin(), error.facts().end(), [](const auto& fact) { return fact.first == "limit"; });
+    Error named = invalid("owner", error.message().substr(error.message().find(": ") + 2));  // it said owner_id
+    if (limit == error.facts().end()) throw named;
+    throw std::move(named).with("limit", limit->second);
+  }
+  return owner;
+}
+
 }  // namespace
 
 void check_struct(const void* at, uint32_t first, uint32_t ours, const char* name) {
@@ -56,8 +93,12 @@ std::string required_text(const char* text, const char* field) {
   return text;
 }
 
-model::Identity local_identity(const stacyvm_session_options& o) {
+model::Identity session_identity(const stacyvm_session_options& o) {
+  refuse_unknown_flags(o.flags, STACYVM_SESSION_REMOTE);
   model::Identity identity;
+  identity.local = (o.flags & STACYVM_SESSION_REMOTE) == 0;
+  identity.actor = actor_of(o.actor, identity.local);
+  identity.owner = owner_of(o.owner);
   identity.source = audit_text(o.source, "source");
   identity.request_id = audit_text(o.request_id, "request_id");
   identity.scopes = {"*"};

@@ -68,7 +68,8 @@ std::string text_or_empty(const char* text);
 /// Error invalid for NULL and "".
 std::string required_text(const char* text, const char* field);
 
-model::Identity local_identity(const stacyvm_session_options& o);
+/// Of the embedding application, or of one of its callers.
+model::Identity session_identity(const stacyvm_session_options& o);
 model::SpawnRequest spawn_request(const stacyvm_spawn_options& o);
 /// `streamed`: for exec_start. Error invalid for what the other form alone takes.
 model::ExecRequest exec_request(const stacyvm_exec_options& o, std::string id, bool streamed);

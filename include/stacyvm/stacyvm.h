@@ -143,12 +143,21 @@ typedef struct stacyvm_options {
   uint32_t log_level;    /**< STACYVM_LOG_. */
 } stacyvm_options;
 
+#define STACYVM_SESSION_REMOTE UINT64_C(1) /**< The caller is somebody else than the embedding application, such as a client of its server: it may
+                                                name no path of the host (mounts, an image's directory or archive: FORBIDDEN) and is told none:
+                                                no message has one, and an image that is one is shown as "(host path)". */
+
 /** Who calls. */
 typedef struct stacyvm_session_options {
   uint32_t struct_size;   /**< STACYVM_INIT. */
   uint32_t reserved0;     /**< 0. */
   const char *source;     /**< For the audit log: where the caller sits, such as a remote address. At most 256 bytes. */
   const char *request_id; /**< For the audit log: the caller's own name for what it is doing. At most 256 bytes. */
+  uint64_t flags;         /**< STACYVM_SESSION_. */
+  const char *actor;      /**< For the audit log: who calls; a line of at most 256 bytes. NULL: "local", with REMOTE "remote". "system", the library's own
+                               name, is refused; with REMOTE "local", too. */
+  const char *owner;      /**< NULL: none. The owner_id of what this session spawns, whatever the request says. Blanks around it are cut off; at most 128
+                               bytes, without blanks, control characters, '/' and '\'. */
 } stacyvm_session_options;
 
 #define STACYVM_SPAWN_BEST_EFFORT UINT64_C(1) /**< Go without limits this host cannot enforce; sandbox.info lists them. */
@@ -333,6 +342,10 @@ STACYVM_API const char *stacyvm_error_message(const stacyvm_error *e);
 /** Facts for programs, as a JSON object. Members that may be there: "field", "limit" (number or text), "step" (the containment step
  *  that failed), "errno" (number), "request_id", "rule". Borrowed. NULL: "{}". */
 STACYVM_API const char *stacyvm_error_details(const stacyvm_error *e);
+/** The HTTP status that carries it: 400 BAD_REQUEST, 401 UNAUTHORIZED, 403 FORBIDDEN, 404 NOT_FOUND, 408 TIMEOUT, 409 CONFLICT, 410 CLOSED, 422
+ *  UNSUPPORTED and FILE_NOT_FOUND (clients take 404 for the sandbox's end), 429 RESOURCE_LIMIT, 499 CANCELLED, 503 UNAVAILABLE, 500 the others.
+ *  NULL: 200. */
+STACYVM_API int32_t stacyvm_error_http_status(const stacyvm_error *e);
 /** Frees an error. NULL: does nothing. */
 STACYVM_API void stacyvm_error_free(stacyvm_error *e);
 
@@ -357,13 +370,13 @@ STACYVM_API void stacyvm_close(stacyvm_instance *vm);
 
 /* --------------------------------------------------------------- sessions */
 
-/** Opens a session of the local, fully trusted application. Such a session is open at once; one with credentials, which a later release
+/** Opens a session of the local, fully trusted application, or of one of its callers (STACYVM_SESSION_REMOTE). Such a session is open at once; one with credentials, which a later release
  *  has, may wait for whoever checks them. */
 STACYVM_API int32_t stacyvm_session_open(stacyvm_instance *vm, const stacyvm_session_options *o, stacyvm_session **out, stacyvm_error **err);
 /** The same without ever waiting: stacyvm_op_session has the session. */
 STACYVM_API int32_t stacyvm_session_open_begin(stacyvm_instance *vm, const stacyvm_session_options *o, stacyvm_op **out, stacyvm_error **err);
-/** Whether the session would still be let in, and as whom. *who_json: {"actor", "tenant_id", "local", "scopes": [...]}; "actor" is "local" for the
- *  application's own sessions, which are let in for as long as they are open. Does not wait. Errors: UNAUTHORIZED its credential is valid no more. */
+/** Whether the session would still be let in, and as whom. *who_json: {"actor", "owner_id", "tenant_id", "local", "scopes": [...]}; "local" is
+ *  false with STACYVM_SESSION_REMOTE. Sessions without a credential are let in for as long as they are open. Does not wait. Errors: UNAUTHORIZED its credential is valid no more. */
 STACYVM_API int32_t stacyvm_session_check(stacyvm_session *s, char **who_json, stacyvm_error **err);
 /** Closes the session; its sandboxes live on, their handles and its streams and ops answer STACYVM_E_CLOSED. */
 STACYVM_API void stacyvm_session_close(stacyvm_session *s);
@@ -420,7 +433,8 @@ STACYVM_API void stacyvm_op_close(stacyvm_op *op);
  * "missing" says why. */
 
 /** Starts a sandbox (o NULL: all defaults) and waits until it runs.
- *  Errors: LIMIT; NOT_FOUND the image; UNSUPPORTED a limit that was asked for cannot be enforced here; FORBIDDEN; TIMEOUT; and any
+ *  Errors: LIMIT; NOT_FOUND the image's path, or the provider; UNSUPPORTED the image is one that this build cannot get, or a limit that was
+ *  asked for cannot be enforced here; FORBIDDEN; TIMEOUT; and any
  *  code of a containment step, with "step" in the details. Nothing is left behind on failure. */
 STACYVM_API int32_t stacyvm_spawn(stacyvm_session *s, const stacyvm_spawn_options *o, stacyvm_sandbox **out, stacyvm_error **err);
 /** The same without waiting; take the sandbox with stacyvm_op_sandbox. Errors here: only malformed options. */

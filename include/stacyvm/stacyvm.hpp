@@ -22,14 +22,15 @@ namespace stacyvm {
 /// A failed call.
 class Error : public std::runtime_error {
  public:
-  Error(int32_t code, std::string name, const std::string& message, std::string details)
-      : std::runtime_error(message), code_(code), name_(std::move(name)), details_(std::move(details)) {}
+  Error(int32_t code, std::string name, const std::string& message, std::string details, int32_t http_status = 500)
+      : std::runtime_error(message), code_(code), http_status_(http_status), name_(std::move(name)), details_(std::move(details)) {}
   int32_t code() const noexcept { return code_; }                     ///< STACYVM_E_
   const std::string& name() const noexcept { return name_; }          ///< "NOT_FOUND"
   const std::string& details() const noexcept { return details_; }    ///< JSON object
+  int32_t http_status() const noexcept { return http_status_; }       ///< What carries it over HTTP.
 
  private:
-  int32_t code_;
+  int32_t code_, http_status_;
   std::string name_, details_;
 };
 
@@ -58,7 +59,7 @@ int32_t call(F&& f) {
   const int32_t code = f(&error);
   if (code == STACYVM_OK || code == STACYVM_E_AGAIN || code == STACYVM_E_END) return code;
   const std::unique_ptr<stacyvm_error, decltype(&stacyvm_error_free)> owner(error, &stacyvm_error_free);
-  throw Error(code, stacyvm_error_name(error), stacyvm_error_message(error), stacyvm_error_details(error));
+  throw Error(code, stacyvm_error_name(error), stacyvm_error_message(error), stacyvm_error_details(error), stacyvm_error_http_status(error));
 }
 
 template <class Handle, void (*Close)(Handle*)>
@@ -542,6 +543,13 @@ struct Options {
   uint32_t log_level = STACYVM_LOG_DEFAULT;
 };
 
+/// Who calls. Empty means default throughout.
+struct SessionOptions {
+  std::string source, request_id;  ///< For the audit log.
+  std::string actor, owner;
+  uint64_t flags = 0;  ///< STACYVM_SESSION_
+};
+
 /// One state directory and the sandboxes in it. Any thread.
 class Instance {
  public:
@@ -561,15 +569,19 @@ class Instance {
   }
   stacyvm_instance* get() const noexcept { return handle_.get(); }
 
-  Session session(const std::string& source = {}, const std::string& request_id = {}) {
-    const stacyvm_session_options o = convert(source, request_id);
+  Session session(const std::string& source = {}, const std::string& request_id = {}) { return session(SessionOptions{source, request_id, {}, {}}); }
+  Session session(const SessionOptions& options) {
+    const stacyvm_session_options o = convert(options);
     stacyvm_session* out = nullptr;
     detail::call([&](stacyvm_error** e) { return stacyvm_session_open(get(), &o, &out, e); });
     return Session(out);
   }
   /// Opens without waiting: Op::session.
   Op session_begin(const std::string& source = {}, const std::string& request_id = {}) {
-    const stacyvm_session_options o = convert(source, request_id);
+    return session_begin(SessionOptions{source, request_id, {}, {}});
+  }
+  Op session_begin(const SessionOptions& options) {
+    const stacyvm_session_options o = convert(options);
     stacyvm_op* out = nullptr;
     detail::call([&](stacyvm_error** e) { return stacyvm_session_open_begin(get(), &o, &out, e); });
     return Op(out);
@@ -593,10 +605,13 @@ class Instance {
     o.log_level = options.log_level;
     return o;
   }
-  static stacyvm_session_options convert(const std::string& source, const std::string& request_id) {
+  static stacyvm_session_options convert(const SessionOptions& options) {
     auto o = detail::made<stacyvm_session_options>();
-    o.source = source.c_str();
-    o.request_id = request_id.c_str();
+    o.source = options.source.c_str();
+    o.request_id = options.request_id.c_str();
+    o.flags = options.flags;
+    o.actor = options.actor.c_str();
+    o.owner = options.owner.c_str();
     return o;
   }
   detail::Owned<stacyvm_instance, stacyvm_close> handle_;

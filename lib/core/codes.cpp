@@ -9,7 +9,8 @@ struct Row {
   std::string_view name;
   int http;
 };
-// Names are those that existing HTTP clients know. FILE_NOT_FOUND is 422, not 404: clients read 404 as "sandbox gone".
+// Names are those that existing HTTP clients know. FILE_NOT_FOUND is 422, not 404: clients read 404 as "sandbox gone". UNSUPPORTED is 422,
+// not 501: the request is understood, and another one would be served; clients take 5xx for a fault of the server.
 constexpr Row kRows[] = {
     {Code::ok, "OK", 200},
     {Code::invalid, "BAD_REQUEST", 400},
@@ -21,7 +22,7 @@ constexpr Row kRows[] = {
     {Code::timeout, "TIMEOUT", 408},
     {Code::cancelled, "CANCELLED", 499},
     {Code::unavailable, "UNAVAILABLE", 503},
-    {Code::unsupported, "UNSUPPORTED", 501},
+    {Code::unsupported, "UNSUPPORTED", 422},
     {Code::closed, "CLOSED", 410},
     {Code::forked, "FORKED", 500},
     {Code::again, "AGAIN", 503},

@@ -119,6 +119,8 @@ std::string_view exec_reason_name(protocol::ExecReason reason) noexcept;
 
 /// Error not_found. One text for unknown, destroyed and another tenant's, so that they cannot be told apart.
 Error sandbox_not_found();
+/// The record as the caller may see it.
+model::SandboxInfo shown(const model::Identity& caller, model::SandboxRecord&& record);
 /// Whether the caller may know of the sandbox.
 bool may_see(const model::Identity& caller, const model::SandboxRecord& record) noexcept;
 

@@ -11,7 +11,7 @@ constexpr int64_t kStatsMs = 2'000;  // how long an agent may take to say what i
 
 // A path of the host, and not the name of an image. A relative one without "./" is only ever looked up for a local caller
 // (images::resolve), so this need not guess at file names.
-bool names_host_path(std::string_view image) { return !image.empty() && (image[0] == '/' || image[0] == '.'); }
+bool names_host_path(std::string_view image) noexcept { return !image.empty() && (image[0] == '/' || image[0] == '.'); }
 
 Error forbidden(std::string field) {
   return Error(Code::forbidden, field + ": only the embedding application may name host paths").with("field", field);
@@ -50,6 +50,11 @@ void ask_disk(providers::Session& session, model::SandboxStats& stats) {
 
 }  // namespace
 
+model::SandboxInfo shown(const model::Identity& caller, model::SandboxRecord&& record) {
+  if (!caller.local && names_host_path(record.image)) record.image = manager::kHiddenPath;
+  return {std::move(record)};
+}
+
 Error sandbox_not_found() { return Error(Code::not_found, "sandbox not found"); }
 
 bool may_see(const model::Identity& caller, const model::SandboxRecord& record) noexcept {
@@ -61,17 +66,18 @@ manager::ResolvedSpawn Handler<ops::SandboxSpawn>::resolve(Act& act, model::Spaw
     if (!request.mounts.empty()) throw forbidden("mounts");
     if (names_host_path(request.image)) throw forbidden("image");
   }
+  if (!act.caller.owner.empty()) request.owner_id = act.caller.owner;
   return act.manager.resolve(request, act.caller);
 }
 model::SandboxInfo Handler<ops::SandboxSpawn>::run(Act& act, model::SpawnRequest&, Plan& plan) {
   const std::string id = plan.record.id;
-  model::SandboxInfo info{act.manager.spawn(std::move(plan))};
+  model::SandboxInfo info = shown(act.caller, act.manager.spawn(std::move(plan)));
   info.existed = info.record.id != id;
   return info;
 }
 
 NoPlan Handler<ops::SandboxGet>::resolve(Act&, model::GetRequest&) { return {}; }
-model::SandboxInfo Handler<ops::SandboxGet>::run(Act& act, model::GetRequest&, NoPlan&) { return {std::move(act.object)}; }
+model::SandboxInfo Handler<ops::SandboxGet>::run(Act& act, model::GetRequest&, NoPlan&) { return shown(act.caller, std::move(act.object)); }
 
 NoPlan Handler<ops::SandboxList>::resolve(Act&, model::ListRequest& request) {
   if (request.limit == 0) request.limit = model::kDefaultListLimit;
@@ -86,7 +92,7 @@ model::SandboxList Handler<ops::SandboxList>::run(Act& act, model::ListRequest& 
     const bool last = page.size() < request.limit;
     if (!page.empty()) after = page.back().id;
     for (model::SandboxRecord& record : page)
-      if (list.items.size() < request.limit && may_see(act.caller, record) && passes(request, record)) list.items.push_back({std::move(record)});
+      if (list.items.size() < request.limit && may_see(act.caller, record) && passes(request, record)) list.items.push_back(shown(act.caller, std::move(record)));
     if (last) break;
   }
   return list;
@@ -100,12 +106,12 @@ model::Status Handler<ops::SandboxDestroy>::run(Act& act, model::DestroyRequest&
 
 NoPlan Handler<ops::SandboxExtend>::resolve(Act&, model::ExtendRequest&) { return {}; }
 model::SandboxInfo Handler<ops::SandboxExtend>::run(Act& act, model::ExtendRequest& request, NoPlan&) {
-  return {act.manager.extend(request.id, request.ttl_ms)};
+  return shown(act.caller, act.manager.extend(request.id, request.ttl_ms));
 }
 
 NoPlan Handler<ops::SandboxUpdate>::resolve(Act&, model::UpdateRequest&) { return {}; }
 model::SandboxInfo Handler<ops::SandboxUpdate>::run(Act& act, model::UpdateRequest& request, NoPlan&) {
-  return {act.manager.relabel(request.id, std::move(request.metadata))};
+  return shown(act.caller, act.manager.relabel(request.id, std::move(request.metadata)));
 }
 
 NoPlan Handler<ops::SandboxStats>::resolve(Act&, model::SandboxIdRequest&) { return {}; }

@@ -26,8 +26,6 @@ std::string printable(std::string_view reference) {
   return out;
 }
 
-bool is_path(std::string_view reference) noexcept { return reference.starts_with('/') || reference.starts_with('.'); }
-
 std::string absolute_path(const std::string& path) {
   const std::unique_ptr<char, void (*)(void*)> resolved(::realpath(path.c_str(), nullptr), ::free);
   if (resolved) return resolved.get();
@@ -60,10 +58,12 @@ void check_archive(Fd file) {
 
 }  // namespace
 
+bool is_path(std::string_view reference) noexcept { return reference.starts_with('/') || reference.starts_with('.'); }
+
 Root resolve(std::string_view reference, bool local_caller) {
   if (reference == "host") return {};
   if (!is_path(reference))
-    throw Error(Code::unavailable, "image " + printable(reference) + ": not available: this build provides \"host\", rootfs directories (/... or ./...) and "
+    throw Error(Code::unsupported, "image " + printable(reference) + ": not available: this build provides \"host\", rootfs directories (/... or ./...) and "
                              "rootfs tars; a registry's image needs the docker provider")
         .with("field", "image");
   // Before anything is looked up: whether a path exists is not for others to know.

@@ -17,9 +17,12 @@ struct Root {
   uint64_t device = 0, inode = 0;
 };
 
+/// Whether it names a path of the host, and not an image.
+bool is_path(std::string_view reference) noexcept;
+
 /// "host" -> host; an existing directory (absolute, or starting with '.') -> directory after the rootfs checks (dev, proc, sys,
 /// dev/pts, dev/shm absent or real directories, not symlinks; Error invalid names the path inside); a file whose first member
-/// libarchive can read as tar (plain, gzip, zstd, xz, bzip2) -> tar. Anything else: Error unavailable that says what would provide it
+/// libarchive can read as tar (plain, gzip, zstd, xz, bzip2) -> tar. Anything else: Error unsupported that says what would provide it
 /// (a registry reference needs the docker provider or an image store). Only called for local callers when it is a path: others get
 /// Error forbidden before. A missing path: Error not_found... never a host path in the message unless the caller is local.
 Root resolve(std::string_view reference, bool local_caller);

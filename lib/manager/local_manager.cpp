@@ -113,7 +113,7 @@ class LocalManager final : public Manager {
 
   ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) override {
     if (!request.provider.empty() && request.provider != "native")
-      throw Error(Code::unavailable, "provider " + request.provider + ": not in this build; native is").with("field", "provider");
+      throw Error(Code::not_found, "provider not found: " + request.provider + " is not in this build; native is").with("field", "provider");
     if (!request.network.empty() && request.network != "none")
       throw Error(Code::unsupported, "network " + request.network + ": only none is offered").with("field", "network");
     ResolvedSpawn spawn;
@@ -202,7 +202,7 @@ class LocalManager final : public Manager {
     bool gone = false;
     try {
       add(record);
-      announce("sandbox.created", record, [&](events::Data& data) { data.text("image", record.image).text("provider", record.provider).text("name", record.name); });
+      announce("sandbox.created", record, [&](events::Data& data) { data.text("image", images::is_path(record.image) ? kHiddenPath : record.image).text("provider", record.provider).text("name", record.name); });
       session = provider_->launch(spawn.launch, kSpawnTimeoutMs, when_gone(record.id));
       record.enforced = session->enforced();
       record.unenforced = session->unenforced();

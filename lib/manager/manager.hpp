@@ -24,6 +24,9 @@ inline constexpr uint32_t kMaxSandboxes = 10'000;      // live in one instance
 inline constexpr int64_t kSpawnTimeoutMs = 30'000;
 inline constexpr int64_t kDestroyTimeoutMs = 10'000;
 
+/// What those who may not know paths of the host see in the place of one.
+inline constexpr std::string_view kHiddenPath = "(host path)";
+
 struct Options {
   std::string state_directory;  // "": in memory
   bool read_only = false;

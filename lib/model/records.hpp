@@ -122,8 +122,9 @@ struct PortList { std::vector<Port> items; };
 
 /// Who calls. Made by the gate's sessions only.
 struct Identity {
-  std::string actor = "local";  // "local", "system", later key ids and subjects
+  std::string actor = "local";  // "local", "remote", "system", later key ids and subjects
   std::string tenant;
+  std::string owner;            // "": none. What this caller's spawns have as owner_id, whatever they say
   std::string source, request_id;
   bool local = true;            // the trusted embedding application: may name host paths
   std::vector<std::string> scopes;  // "*" or names such as "sandbox:write"

@@ -88,8 +88,8 @@ TEST_CASE("what is no root is refused, and why") {
   const auto code = [&](const std::string& reference) {
     return code_of([&] { lab.session.spawn(image(reference)); });
   };
-  CHECK(code("alpine:3") == STACYVM_E_UNAVAILABLE);
-  CHECK(code("example.org/a/b@sha256:0") == STACYVM_E_UNAVAILABLE);
+  CHECK(code("alpine:3") == STACYVM_E_UNSUPPORTED);
+  CHECK(code("example.org/a/b@sha256:0") == STACYVM_E_UNSUPPORTED);
   CHECK(code(directory.path() + "/none") == STACYVM_E_NOT_FOUND);
   write_host_file(directory.path() + "/text", "this is no archive");
   CHECK(code(directory.path() + "/text") == STACYVM_E_INVALID);
@@ -104,8 +104,48 @@ TEST_CASE("what is no root is refused, and why") {
     host("mkdir " + root + " && ln -s " + directory.path() + " " + root + "/" + name);
     CHECK(code(root) == STACYVM_E_INVALID);
   }
-  CHECK(code(std::string(4095, 'x')) == STACYVM_E_UNAVAILABLE);
+  CHECK(code(std::string(4095, 'x')) == STACYVM_E_UNSUPPORTED);
   CHECK(code(std::string(4096, 'x')) == STACYVM_E_INVALID);
+}
+
+TEST_CASE("a remote session names no path of the host and is told none; its owner and actor are its own") {
+  TemporaryDirectory directory;
+  const std::string root = make_root(directory.path());
+  Lab lab(image(root));
+  stacyvm::SessionOptions who;
+  who.flags = STACYVM_SESSION_REMOTE;
+  who.actor = "key 7";
+  who.owner = "someone";
+  stacyvm::Session remote = lab.vm.session(who);
+  const auto refused = [&](const stacyvm::Spawn& spawn) {
+    try {
+      remote.spawn(spawn);
+      return std::string("spawned");
+    } catch (const stacyvm::Error& error) {
+      CHECK(error.http_status() == 403);
+      return error.name() + " " + error.what() + " " + error.details();
+    }
+  };
+  auto mounting = image("host");
+  mounting.mounts.push_back({directory.path(), "/data"});
+  for (const stacyvm::Spawn& spawn : {mounting, image(root), image("./root"), image("../root"), image(directory.path() + "/none")}) {
+    const std::string answer = refused(spawn);
+    CHECK_MESSAGE(answer.starts_with("FORBIDDEN "), answer);
+    CHECK(answer.find(directory.path()) == answer.npos);
+  }
+  for (const std::string& answer : {remote.sandbox(lab.sandbox.id()).info(), remote.call("sandbox.list")}) {
+    CHECK(answer.find(R"-("image":"(host path)")-") != answer.npos);
+    CHECK(answer.find(directory.path()) == answer.npos);
+  }
+  stacyvm::Stream events = remote.events(0, R"({"types":["sandbox.created"]})");
+  stacyvm_chunk created;
+  REQUIRE(events.next(created, std::chrono::milliseconds(10'000)) == stacyvm::Stream::Next::chunk);
+  CHECK(std::string(static_cast<const char*>(created.data), created.size).find(directory.path()) == std::string::npos);
+  auto owned = image("host");
+  owned.owner = "somebody-else";
+  Sandbox sandbox = remote.spawn(owned);
+  CHECK(sandbox.info().find(R"("owner_id":"someone")") != std::string::npos);
+  CHECK(sh(sandbox, "echo fine") == "fine\n");
 }
 
 TEST_CASE("host directories and files are shown, read-only unless asked") {

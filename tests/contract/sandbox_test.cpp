@@ -129,7 +129,7 @@ TEST_CASE("every bound of a spawn, at it and one beyond") {
   check("network, unknown", [](Spawn& s) { s.network = "host"; }, STACYVM_E_INVALID);
   check("user, a number", [](Spawn& s) { s.user = "65534"; }, STACYVM_OK);
   check("user, beyond", [](Spawn& s) { s.user = "65535"; }, STACYVM_E_INVALID);
-  check("provider, unknown", [](Spawn& s) { s.provider = "none"; }, STACYVM_E_UNAVAILABLE);
+  check("provider, unknown", [](Spawn& s) { s.provider = "none"; }, STACYVM_E_NOT_FOUND);
   check("flag, unknown", [](Spawn& s) { s.flags = uint64_t{1} << 63; }, STACYVM_E_INVALID);
   CHECK(lab.session.call("sandbox.list", {{"limit", "1"}}) == lab.session.call("sandbox.list"));  // nothing was left behind
 }
@@ -234,5 +234,5 @@ TEST_CASE("errors have a code, its word, and the field that is wrong") {
   fails("sandbox.get", "", STACYVM_E_INVALID, "BAD_REQUEST", "id");
   fails("sandbox.get", R"({"id":"sb-none"})", STACYVM_E_NOT_FOUND, "NOT_FOUND", "");
   fails("sandbox.none", "", STACYVM_E_NOT_FOUND, "NOT_FOUND", "");
-  fails("sandbox.spawn", R"({"image":"example.org/none:1"})", STACYVM_E_UNAVAILABLE, "UNAVAILABLE", "image");
+  fails("sandbox.spawn", R"({"image":"example.org/none:1"})", STACYVM_E_UNSUPPORTED, "UNSUPPORTED", "image");
 }

@@ -120,6 +120,7 @@ const std::set<std::string> kHarmless = {
     "stacyvm_op_fd",          "stacyvm_op_cancel",      "stacyvm_op_close",      "stacyvm_sandbox_id",      "stacyvm_sandbox_close",
     "stacyvm_stream_fd",      "stacyvm_stream_kind",    "stacyvm_stream_cancel", "stacyvm_stream_close",    "stacyvm_queue_fd",
     "stacyvm_queue_close",    "stacyvm_exec_result_clear", "stacyvm_host_report_text", "stacyvm_exec_id",
+    "stacyvm_error_http_status",
 };
 
 /// Expects INVALID, with an error that names `field`.

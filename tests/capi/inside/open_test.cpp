@@ -147,7 +147,15 @@ TEST_CASE("a session opened in the background is taken once, and knows who it is
   stacyvm_op_close(op);
   char* who = nullptr;
   MUST(stacyvm_session_check(s, &who, err));
-  CHECK(std::string(who) == R"({"actor":"local","tenant_id":"","local":true,"scopes":["*"]})");
+  CHECK(std::string(who) == R"({"actor":"local","owner_id":"","tenant_id":"","local":true,"scopes":["*"]})");
+  stacyvm_free(who);
+  stacyvm_session_close(s);
+  o.flags = STACYVM_SESSION_REMOTE;
+  o.actor = "key 7";
+  o.owner = " someone ";
+  MUST(stacyvm_session_open(b.vm, &o, &s, err));
+  MUST(stacyvm_session_check(s, &who, err));
+  CHECK(std::string(who) == R"({"actor":"key 7","owner_id":"someone","tenant_id":"","local":false,"scopes":["*"]})");
   stacyvm_free(who);
   stacyvm_session_close(s);
 }

@@ -222,10 +222,79 @@ TEST_CASE("text for the audit log: 256 bytes, not one more") {
   STACYVM_INIT(&o);
   o.source = most.c_str();
   o.request_id = most.c_str();
-  const auto identity = local_identity(o);
-  CHECK((identity.source == most && identity.request_id == most && identity.local));
-  o.source = more.c_str();
-  CHECK(field_of([&] { local_identity(o); }) == "source");
+  o.actor = most.c_str();
+  const auto identity = session_identity(o);
+  CHECK((identity.source == most && identity.request_id == most && identity.actor == most && identity.local));
+  for (const char** text : {&o.source, &o.request_id, &o.actor}) {
+    *text = more.c_str();
+    CHECK(field_of([&] { session_identity(o); }) == (text == &o.source ? "source" : text == &o.request_id ? "request_id" : "actor"));
+    *text = nullptr;
+  }
+}
+
+TEST_CASE("a session's actor: the application, a caller of its, or who it says; never another's name") {
+  const auto actor = [](const char* name, uint64_t flags) {
+    stacyvm_session_options o;
+    STACYVM_INIT(&o);
+    o.actor = name;
+    o.flags = flags;
+    std::string got;
+    const std::string field = field_of([&] { got = session_identity(o).actor; });
+    return field == "(accepted)" ? got : "field " + field;
+  };
+  CHECK(actor(nullptr, 0) == "local");
+  CHECK(actor("", 0) == "local");
+  CHECK(actor("local", 0) == "local");
+  CHECK(actor(nullptr, STACYVM_SESSION_REMOTE) == "remote");
+  CHECK(actor("key 7", STACYVM_SESSION_REMOTE) == "key 7");
+  CHECK(actor("local", STACYVM_SESSION_REMOTE) == "field actor");
+  CHECK(actor("system", 0) == "field actor");
+  CHECK(actor("system", STACYVM_SESSION_REMOTE) == "field actor");
+  CHECK(actor("two\nlines", 0) == "field actor");
+  CHECK(actor("\xff", 0) == "field actor");
+  CHECK(actor(nullptr, 2) == "field flags");
+}
+
+TEST_CASE("a session's owner: trimmed, at most 128 bytes, a label; the error names the field and the limit") {
+  const auto owner = [](const std::string& name) {
+    stacyvm_session_options o;
+    STACYVM_INIT(&o);
+    o.owner = name.c_str();
+    std::string got;
+    const std::string field = field_of([&] { got = session_identity(o).owner; });
+    return field == "(accepted)" ? got : "field " + field;
+  };
+  CHECK(owner("").empty());
+  CHECK(owner(" \t ").empty());
+  CHECK(owner("  someone\n") == "someone");
+  CHECK(owner(std::string(128, 'o')) == std::string(128, 'o'));
+  CHECK(owner(" " + std::string(128, 'o') + " ") == std::string(128, 'o'));
+  for (const std::string& wrong : {std::string(129, 'o'), std::string("a b"), std::string("a/b"), std::string("a\\b"), std::string("a\tb"), std::string("a\x7f"), std::string("\xff")})
+    CHECK(owner(wrong) == "field owner");
+  stacyvm_session_options o;
+  STACYVM_INIT(&o);
+  const std::string more(129, 'o');
+  o.owner = more.c_str();
+  try {
+    session_identity(o);
+  } catch (const Error& error) {
+    CHECK(details_json(error.facts()) == R"({"field":"owner","limit":128})");
+    CHECK(error.message().starts_with("owner: "));
+    CHECK(error.message().find("owner_id") == std::string::npos);
+  }
+}
+
+TEST_CASE("errors: the HTTP status of each code") {
+  const std::pair<Code, int> table[] = {{Code::invalid, 400}, {Code::unauthorized, 401}, {Code::forbidden, 403}, {Code::not_found, 404}, {Code::timeout, 408},
+    {Code::conflict, 409}, {Code::closed, 410}, {Code::unsupported, 422}, {Code::file_not_found, 422}, {Code::limit, 429}, {Code::cancelled, 499},
+    {Code::unavailable, 503}, {Code::io, 500}, {Code::forked, 500}, {Code::internal, 500}};
+  for (const auto& [code, status] : table) {
+    stacyvm_error* e = make_error(Error(code, "x"));
+    CHECK_MESSAGE(stacyvm_error_http_status(e) == status, stacyvm_error_name(e));
+    stacyvm_error_free(e);
+  }
+  CHECK(stacyvm_error_http_status(nullptr) == 200);
+  CHECK(stacyvm_error_http_status(out_of_memory_error()) == 429);
 }
 
 TEST_CASE("details: numbers where they are numbers, text where they look like them, always JSON") {

@@ -145,6 +145,7 @@ void FakeManager::note(std::string_view call) {
 
 manager::ResolvedSpawn FakeManager::resolve(const model::SpawnRequest& request, const model::Identity&) {
   note("resolve");
+  if (resolving) resolving(request);
   manager::ResolvedSpawn spawn;
   spawn.record = record(kOther, "");
   spawn.record.image = request.image;
@@ -198,6 +199,7 @@ std::optional<model::ExecRecord> FakeManager::exec(std::string_view id) {
 model::SandboxRecord FakeManager::extend(std::string_view id, int64_t ttl_ms) {
   note("extend");
   model::SandboxRecord extended = record(std::string(id), "");
+  extended.image = records.front().image;
   extended.expires_ms = ttl_ms;
   return extended;
 }
@@ -212,6 +214,7 @@ model::SandboxStats FakeManager::stats(std::string_view id) {
 model::SandboxRecord FakeManager::relabel(std::string_view id, model::StringMap metadata) {
   note("relabel");
   model::SandboxRecord relabelled = record(std::string(id), "");
+  relabelled.image = records.front().image;
   relabelled.metadata = std::move(metadata);
   return relabelled;
 }

@@ -153,6 +153,7 @@ class FakeManager final : public manager::Manager {
   std::vector<std::shared_ptr<channel::Stream>> kept;
   std::vector<std::pair<std::string, int64_t>> looks;  // at limits: where, and how many kills were told already
   std::function<void(std::string_view call)> fault;  // may throw
+  std::function<void(const model::SpawnRequest& request)> resolving;  // sees what is to be spawned
   std::optional<model::SandboxRecord> spawned;       // what spawn answers instead of its own
 
   static model::SandboxRecord record(std::string id, std::string tenant);

@@ -242,6 +242,42 @@ TEST_CASE("stages: only the embedding application may name host paths") {
   }
 }
 
+TEST_CASE("stages: paths of the host are shown to the embedding application alone") {
+  Rig rig;
+  rig.manager.records[0].image = "/srv/rootfs";
+  const auto answers = [&] {
+    std::string all = rig.gate.call(rig.caller, "sandbox.get", {{"id", kId}}, "");
+    all += rig.gate.call(rig.caller, "sandbox.list", {}, "");
+    all += rig.gate.call(rig.caller, "sandbox.extend", {{"id", kId}}, R"({"ttl":"1m"})");
+    all += rig.gate.call(rig.caller, "sandbox.update", {{"id", kId}}, R"({"metadata":{}})");
+    rig.manager.spawned = rig.manager.records[0];  // of somebody else, by a name
+    return all + rig.gate.call(rig.caller, "sandbox.spawn", {}, "{}");
+  };
+  const auto count = [](const std::string& in, std::string_view what) {
+    size_t n = 0;
+    for (size_t at = in.find(what); at != in.npos; at = in.find(what, at + 1)) ++n;
+    return n;
+  };
+  CHECK(count(answers(), R"("image":"/srv/rootfs")") == 5);
+  rig.caller.local = false;
+  const std::string hidden = answers();
+  CHECK(count(hidden, R"-("image":"(host path)")-") == 5);
+  CHECK(hidden.find("/srv") == hidden.npos);
+}
+
+TEST_CASE("stages: a session's owner is its sandboxes' owner, whatever the request says") {
+  Rig rig;
+  std::string seen;
+  rig.manager.resolving = [&](const model::SpawnRequest& request) { seen = request.owner_id; };
+  rig.gate.call(rig.caller, "sandbox.spawn", {}, R"({"owner_id":"mine"})");
+  CHECK(seen == "mine");
+  rig.caller.owner = "someone";
+  rig.gate.call(rig.caller, "sandbox.spawn", {}, R"({"owner_id":"mine"})");
+  CHECK(seen == "someone");
+  rig.gate.run<ops::SandboxSpawn>(rig.caller, {});
+  CHECK(seen == "someone");
+}
+
 TEST_CASE("stages: a tenant's list holds its own sandboxes only, and pages are full") {
   Rig rig;
   rig.manager.records.clear();

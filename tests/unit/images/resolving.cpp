@@ -70,7 +70,7 @@ TEST_CASE("host") {
 TEST_CASE("what needs a registry is not available, and says what would provide it") {
   for (const char* reference : {"alpine", "alpine:3.20", "ghcr.io/a/b@sha256:00", "host ", "Host", "root.tar", ""}) {
     CAPTURE(reference);
-    CHECK(code_of(reference) == Code::unavailable);
+    CHECK(code_of(reference) == Code::unsupported);
     CHECK(message_of(reference).find("provider") != std::string::npos);
   }
 }

@@ -10,6 +10,8 @@
 #include <climits>
 #include <cstdio>
 #include <cstring>
+#include <string>
+#include <vector>
 
 #include "core/fail_point.hpp"
 #include "isolation/cgroup_files.hpp"
@@ -422,7 +424,14 @@ int CgroupParent::create(const char* name, const CgroupLimits& limits, Cgroup& o
 void CgroupParent::close() noexcept {
   for (size_t i = 0; i < slot_count_; ++i) {
     next_[i] = Cgroup{};
-    (void)remove_tree(slots_[i].base.get(), name_, false);  // groups with processes stay for remove_stale_cgroups
+    // Groups with processes stay for remove_stale_cgroups. If that was here already, a next owner of the instance may have made a parent
+    // with this name: what is removed is ours by its descriptor, and not by its name.
+    std::vector<std::string> groups;
+    (void)list_groups(slots_[i].directory.get(), groups);
+    for (const std::string& group : groups) (void)remove_tree(slots_[i].directory.get(), group.c_str(), false);
+    Fd named;
+    if (open_directory(slots_[i].base.get(), name_, named) == 0 && same_directory(named.get(), slots_[i].directory.get()))
+      (void)::unlinkat(slots_[i].base.get(), name_, AT_REMOVEDIR);
     slots_[i] = Slot{};
   }
   slot_count_ = 0;

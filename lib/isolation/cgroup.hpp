@@ -84,7 +84,7 @@ class CgroupParent {
   /// Makes the groups of the next create() ahead of time, under a name that it then changes; v1 only, for v2 cannot rename groups, and has
   /// a third as many to make. 0 also when they are there already; a failure costs create() the time and nothing else.
   int prepare() noexcept;
-  /// Removes the parent and every group below it whose processes are gone. Kills nothing.
+  /// Removes the parent and every group below it whose processes are gone. Kills nothing, and touches no other parent that has its name now.
   void close() noexcept;
 
  private:

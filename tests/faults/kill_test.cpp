@@ -30,7 +30,7 @@ constexpr unsigned kMostVictims = 4;     // of a host, before itself
 constexpr unsigned kMostPauseMs = 150;   // between two kills
 constexpr unsigned kMostLines = 40;      // or as many further acknowledgements
 constexpr unsigned kMostAskedAgain = 3;  // keys
-constexpr int kStallMs = 30'000;         // without an acknowledgement: it hangs
+constexpr int kStallMs = 90'000;         // without an acknowledgement: it hangs. A disk that a build has just filled may take half a minute for an fsync
 constexpr milliseconds kPatience{30'000};
 
 /// What was killed in a round, beside hosts.
@@ -115,7 +115,8 @@ class Round {
     off_t size = size_of(load_.record);
     while (lines_of(load_.record) < wanted) {
       if (!within(kStallMs, [&] { return size_of(load_.record) != size; })) {
-        FAIL_CHECK("the host does nothing any more");
+        const std::string record = read_host_file(load_.record);
+        FAIL_CHECK("the host does nothing any more: " << waits_of(::getpid()) << "; its last words: " << record.substr(record.size() - std::min<size_t>(record.size(), 400)));
         return;
       }
       size = size_of(load_.record);

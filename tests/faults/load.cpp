@@ -24,7 +24,7 @@ constexpr unsigned kWorkers = 3;
 constexpr unsigned kMostActs = 8;              // with one sandbox
 constexpr unsigned kMostKept = 3;              // sandboxes that a worker leaves running
 constexpr milliseconds kPatience{20'000};
-constexpr unsigned kLifeSeconds = 120;         // after which whoever hangs is ended
+constexpr unsigned kLifeSeconds = 600;         // after which whoever hangs is ended
 
 class Record {
  public:

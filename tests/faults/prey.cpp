@@ -54,6 +54,25 @@ bool kill_prey(const Prey& prey) {
   return std::find(still.begin(), still.end(), prey.id) != still.end() && signal_pidfd(pidfd.get(), SIGKILL) == 0;
 }
 
+std::string waits_of(pid_t above) {
+  constexpr size_t kMost = 40;  // threads
+  std::string all;
+  size_t count = 0;
+  for (const Prey& prey : prey_of(above)) {
+    std::error_code gone;
+    for (fs::directory_iterator task("/proc/" + std::to_string(prey.id) + "/task", gone), end; !gone && task != end && count < kMost; task.increment(gone), ++count) {
+      const auto line = [&](const char* file) {
+        std::string text;
+        std::getline(std::ifstream(task->path() / file), text);
+        return text;
+      };
+      const std::string stat = line("stat"), state = stat.substr(std::min(stat.size(), stat.rfind(')') + 2), 1);
+      all += line("comm") + ' ' + state + ' ' + line("wchan") + ", ";
+    }
+  }
+  return all;
+}
+
 std::string marked(pid_t above, const std::string& marker) {
   for (const Prey& prey : prey_of(above)) {
     std::ifstream arguments("/proc/" + std::to_string(prey.id) + "/cmdline");

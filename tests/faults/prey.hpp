@@ -20,6 +20,9 @@ std::vector<Prey> prey_of(pid_t above);
 /// Whether it still was who it had been, and was killed.
 bool kill_prey(const Prey& prey);
 
+/// The threads of all below that one, with their states and what they wait for: for the message of a test that hangs.
+std::string waits_of(pid_t above);
+
 /// What follows the marker in the arguments of a process below that one; "" when there is none.
 std::string marked(pid_t above, const std::string& marker);
 

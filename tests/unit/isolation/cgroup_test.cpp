@@ -310,6 +310,24 @@ TEST_CASE("cgroup: what a killed owner left is found, ended and removed; others 
   neighbour.close();
 }
 
+TEST_CASE("a parent that closes late leaves alone what the next one of its name has made") {
+  const std::string instance = random_id("t-");
+  CgroupSupport support;
+  CgroupParent late, next;
+  late.open(instance.c_str(), support);
+  if (!works("process", support.pids_error)) return;
+  (void)late.prepare();
+  CHECK(remove_stale_cgroups(instance.c_str()) >= 1);
+  next.open(instance.c_str(), support);
+  Cgroup group;
+  REQUIRE(next.create("sb-next", {0, 0, 4, 0}, group) == 0);
+  late.close();
+  CHECK(in_child([&] { return group.enter() == 0 ? 0 : 1; }) == 0);
+  CHECK(remove_soon(group) == 0);
+  next.close();
+  CHECK(remove_stale_cgroups(instance.c_str()) == 0);
+}
+
 // --- version 2 by stand-in files: what is written where
 
 namespace {

@@ -42,6 +42,7 @@ constexpr int64_t kQuietMs = 5;              // without a message for so long, t
 constexpr int64_t kRemoveGiveUpMs = 5'000;
 constexpr int64_t kClaimMs = 1'000;         // how long somebody who wants to be the owner may take to say so
 constexpr int64_t kEndingMs = 5'000;        // the host is gone: how long its sandboxes may take to go
+constexpr int64_t kFormerMs = 8'000;        // and how long the next host's launcher waits for that: less than that host waits for the launcher
 constexpr uint32_t kNobody = 65'534;         // is in every passwd file that is written here
 constexpr uint64_t kAgentHeadroom = 64ull << 20;  // bytes of the agent's own level beyond the commands' limit and the disk
 
@@ -104,12 +105,12 @@ class Launcher {
 
   bool receive_init() noexcept {
     protocol::LaunchMessage message;
-    Fd fds[3];
-    size_t count = 3;
+    Fd fds[4];
+    size_t count = 4;
     const long n = receive_message(socket_.get(), in_, sizeof in_, fds, &count);
     if (n <= 0 || !protocol::decode({in_, static_cast<size_t>(n)}, message) || message.type != protocol::LaunchType::init) return false;
     const protocol::Init& init = message.init;
-    const size_t others = (init.holds ? 1u : 0u) + (init.key.empty() ? 0u : 1u);
+    const size_t others = (init.holds ? 1u : 0u) + (init.alone ? 1u : 0u) + (init.key.empty() ? 0u : 1u);
     if (count == others) {
       for (size_t i = others; i > 0; --i) fds[i] = std::move(fds[i - 1]);
       // Still our parent: so the number has not become another process's.
@@ -122,8 +123,10 @@ class Launcher {
     detached_ = init.detached;
     key_ = init.key;
     host_ = std::move(fds[0]);
-    if (init.holds) held_ = std::move(fds[1]);
-    if (!key_.empty()) listener_ = std::move(fds[init.holds ? 2 : 1]);
+    size_t next = 1;
+    if (init.holds) held_ = std::move(fds[next++]);
+    if (init.alone) alone_ = std::move(fds[next++]);
+    if (!key_.empty()) listener_ = std::move(fds[next]);
     return !listener_ || set_nonblocking(listener_.get(), true) == 0;
   }
 
@@ -144,6 +147,9 @@ class Launcher {
     // Unreadable to whoever runs it: then process 1's files in /proc belong to the host's root, and not to root inside.
     if (::fchmod(agent_.get(), 0111) < 0) return failed(Step::exec_agent, -errno);
     if (const int error = make_pipe(life_read_, life_write_)) return failed(Step::sync, error);
+    // A former owner's launcher may still be ending what it ran, and what it removes has the names that this one is about to use.
+    if (alone_)
+      if (const int error = be_alone()) return failed(Step::former_launcher, error);
     // Control groups are opened from the host's view, before that view goes.
     (void)isolation::remove_stale_cgroups(instance_.c_str());
     isolation::CgroupSupport support;
@@ -175,6 +181,25 @@ class Launcher {
     const int injected = SVM_FAIL_POINT("launcher.watch");
     if (!injected) children_.reset(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!children_ || !watch(children_.get(), kChildrenKey)) return failed(Step::sync, injected ? -injected : -errno);
+  }
+
+  /// Locks `alone_`, as a file that this process alone has open: forked workers of the host may have the host's for ever.
+  int be_alone() noexcept {
+    char path[32];
+    std::snprintf(path, sizeof path, "/proc/self/fd/%d", alone_.get());
+    alone_.reset(::open(path, O_RDWR | O_CLOEXEC));
+    if (!alone_) return -errno;
+    struct flock whole {};
+    whole.l_type = F_WRLCK;
+    whole.l_whence = SEEK_SET;
+    const int64_t end = system_clock().monotonic_ms() + kFormerMs;
+    while (::fcntl(alone_.get(), F_OFD_SETLK, &whole) < 0) {
+      if (errno != EAGAIN && errno != EACCES) return -errno;
+      if (system_clock().monotonic_ms() >= end) return -ETIMEDOUT;
+      pollfd host{host_.get(), POLLIN, 0};
+      if (::poll(&host, 1, kRemoveRetryMs) > 0) return -ECANCELED;  // the host has ended: nobody waits for this launcher
+    }
+    return 0;
   }
 
   bool watch(int fd, uint64_t key) noexcept {
@@ -654,6 +679,7 @@ class Launcher {
   bool detached_ = false;
   protocol::Online online_;
   Fd held_;  // the host's claims on id ranges, which last until this process ends
+  Fd alone_;  // locked
   Fd life_read_, life_write_;  // agents hold the read end: it ends with this process
   std::string instance_;
   bool prepared_ = false;      // for the next sandbox, or in vain

@@ -162,7 +162,7 @@ void id(V& v, S& s) { v.range(s, uint32_t{0}, UINT32_MAX - 1); }
 
 template <class V>
 void fields(V& v, typename V::template Of<StepFailure>& s) {
-  v.choice(s.step, Step::capabilities);
+  v.choice(s.step, Step::former_launcher);
   v.range(s.error, 0, kMaxErrno);
   v.require([&] { return s.step != Step::none; });
 }

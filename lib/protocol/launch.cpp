@@ -43,6 +43,7 @@ void fields(V& v, typename V::template Of<Init>& s) {
   name(v, s.instance);
   v.flag(s.rootless);
   v.flag(s.holds);
+  v.flag(s.alone);
   v.flag(s.detached);
   v.blob(s.key);
   v.require([&] { return s.key.size() == kOwnerKeyBytes || (s.key.empty() && !s.detached); });
@@ -51,7 +52,7 @@ void fields(V& v, typename V::template Of<Init>& s) {
 template <class V>
 void fields(V& v, typename V::template Of<Online>& s) {
   error_number(v, s.error);
-  v.choice(s.step, Step::capabilities);
+  v.choice(s.step, Step::former_launcher);
   error_number(v, s.memory_error);
   error_number(v, s.swap_error);
   error_number(v, s.cpu_error);

@@ -30,11 +30,13 @@ inline constexpr size_t kOwnerKeyBytes = 32;
 inline constexpr uint64_t kFirstToken = 16;  // smaller numbers name no sandbox
 
 /// First message. The launcher makes its slim mount namespace and its cgroup parent, then answers Online. Descriptors, in this order: a pidfd of
-/// the host process; where `holds`, one that the launcher keeps open and hands to the next owner; where there is a key, a listening socket.
+/// the host process; where `holds`, one that the launcher keeps open and hands to the next owner; where `alone`, a file that the launcher locks
+/// before it touches anything and for as long as it lives; where there is a key, a listening socket.
 struct Init {
   std::string instance;  // instance id: names the cgroup parent; 1 to 64 letters, digits, '-'
   bool rootless = false;
   bool holds = false;
+  bool alone = false;
   bool detached = false; // sandboxes outlive the host, and whoever knows the key may become their owner
   std::string key;       // kOwnerKeyBytes; empty: nobody but this host ever owns the sandboxes
   bool operator==(const Init&) const = default;

@@ -81,6 +81,8 @@ enum class Step : uint16_t {
   root_read_only, hostname, keyring, rlimits, groups, identity, keep_caps, close_fds, exec_agent,
   // agent
   hello, undumpable, bounding_set, no_new_privs, landlock, seccomp, capabilities,
+  // launcher
+  former_launcher,
 };
 const char* step_name(Step step) noexcept;
 bool step_is_known(uint16_t number) noexcept;

@@ -25,8 +25,9 @@ constexpr const char* kStepNames[] = {
     "root_read_only", "set_hostname", "join_keyring", "set_rlimits", "drop_groups", "set_identity", "keep_caps",
     "close_fds", "exec_agent",
     "read_hello", "undumpable", "bounding_set", "no_new_privs", "landlock", "seccomp", "drop_capabilities",
+    "wait_for_former_launcher",
 };
-static_assert(std::size(kStepNames) == static_cast<size_t>(Step::capabilities) + 1);
+static_assert(std::size(kStepNames) == static_cast<size_t>(Step::former_launcher) + 1);
 
 }  // namespace
 

@@ -46,6 +46,7 @@ class Owner {
     while (read(ids_, &byte, 1) == 1 && byte != '\n') id += byte;
     return id;
   }
+  pid_t pid() const { return pid_; }
   void end() {
     if (pid_ <= 0) return;
     kill(pid_, SIGKILL);
@@ -78,10 +79,10 @@ class Owner {
   int ids_ = -1;
 };
 
-/// Children of this process that are launchers.
-std::vector<pid_t> launchers() {
+/// Children of a process that are launchers.
+std::vector<pid_t> launchers(pid_t parent = getpid()) {
   std::vector<pid_t> found;
-  for (const auto& task : fs::directory_iterator("/proc/self/task")) {
+  for (const auto& task : fs::directory_iterator("/proc/" + std::to_string(parent) + "/task")) {
     std::ifstream children(task.path() / "children");
     for (pid_t child; children >> child;) {
       std::string name;
@@ -112,6 +113,35 @@ TEST_CASE("a second opener is told, whether in this process or another") {
   CHECK(code_of([&] { stacyvm::Instance second(in(state)); }) == STACYVM_E_CONFLICT);
   owner.end();
   stacyvm::Instance third(in(state));
+}
+
+TEST_CASE("what a killed owner's launcher still has to end is ended before the next owner's launcher begins") {
+  TemporaryDirectory directory;
+  const std::string state = directory.path() + "/state", marker = "slow-" + std::to_string(getpid());
+  Owner owner(state, 1, marker);
+  REQUIRE_FALSE(owner.next_id().empty());
+  const std::vector<pid_t> former = launchers(owner.pid());
+  REQUIRE(former.size() == 1);
+  REQUIRE(kill(former[0], SIGSTOP) == 0);
+  owner.end();
+  std::atomic<bool> open = false;
+  std::string said;
+  std::thread next([&] {
+    try {
+      stacyvm::Instance vm(in(state));
+      open = true;
+      stacyvm::Session session = vm.session();
+      stacyvm::Sandbox sandbox = session.spawn(spawn_options());
+      said = sh(sandbox, "echo works");
+    } catch (const std::exception& error) {
+      said = error.what();
+    }
+  });
+  CHECK_FALSE(within(300, [&] { return open.load(); }));
+  CHECK(kill(former[0], SIGCONT) == 0);
+  next.join();
+  CHECK(said == "works\n");
+  CHECK(processes_with(marker) == 0);
 }
 
 TEST_CASE("a key that an owner used before it was killed stands for its sandbox, which is not started again") {

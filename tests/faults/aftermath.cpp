@@ -68,7 +68,7 @@ bool range_is_free(uint32_t base) {
 }
 
 void check_files(const std::string& state_directory) {
-  static const std::set<std::string> kKnown{"lock", "stacyvm.db", "stacyvm.db-wal", "stacyvm.db-shm", "run", "run/key", "run/owner"};
+  static const std::set<std::string> kKnown{"lock", "launcher", "stacyvm.db", "stacyvm.db-wal", "stacyvm.db-shm", "run", "run/key", "run/owner"};
   for (const auto& entry : fs::recursive_directory_iterator(state_directory)) {
     const std::string name = fs::relative(entry.path(), state_directory).string();
     CHECK_MESSAGE(kKnown.contains(name), name);

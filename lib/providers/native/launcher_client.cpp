@@ -47,7 +47,7 @@ long receive_within(const Fd& socket, int64_t end_ms, std::string& buffer, proto
 
 }  // namespace
 
-LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held, const Rendezvous* rendezvous, bool detached)
+LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held, int alone, const Rendezvous* rendezvous, bool detached)
     : reactor_(reactor) {
   Fd theirs, self;
   if (const int error = make_socketpair(SOCK_SEQPACKET, socket_, theirs)) throw errno_error(Code::limit, -error, "launcher socket");
@@ -58,6 +58,7 @@ LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& ins
   init.instance = instance;
   init.rootless = rootless;
   init.holds = held >= 0;
+  init.alone = alone >= 0;
   init.detached = detached;
   Fd listener;
   if (rendezvous) {
@@ -67,6 +68,7 @@ LauncherClient::LauncherClient(channel::Reactor& reactor, const std::string& ins
   std::vector<int> fds;
   if (self) fds.push_back(self.get());
   if (held >= 0) fds.push_back(held);
+  if (alone >= 0) fds.push_back(alone);
   if (listener) fds.push_back(listener.get());
   int error = -SVM_FAIL_POINT("provider.launcher");
   if (!error) error = send(init, fds);

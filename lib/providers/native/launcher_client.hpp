@@ -29,8 +29,9 @@ class LauncherClient {
 
   /// Starts the process and waits until it is online. `held` (-1: none) is a descriptor that the launcher keeps open for as long as it lives.
   /// Throws Error naming the step.
+  /// `alone` (-1: none): a file that only one launcher at a time has locked; this one waits some seconds for its turn.
   /// `rendezvous` (nullptr: none): the launcher listens there for a next owner, and with `detached` waits for one when this process is gone.
-  LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held, const Rendezvous* rendezvous, bool detached);
+  LauncherClient(channel::Reactor& reactor, const std::string& instance, bool rootless, int held, int alone, const Rendezvous* rendezvous, bool detached);
   /// Ends the launcher and with it every sandbox; waits until it is gone. Control groups that it could not remove stay: another launcher of the
   /// instance may run already, with sandboxes in them.
   ~LauncherClient();

@@ -165,7 +165,7 @@ protocol::Profile protocol_profile(std::string_view name) {
 class Native final : public Provider {
  public:
   Native(channel::Reactor& reactor, const std::string& instance, const std::string& state_directory, bool detached)
-      : reactor_(reactor), instance_(instance), no_ranges_(isolation::why_no_id_ranges()), rootless_(no_ranges_ != nullptr), detached_(detached) {
+      : reactor_(reactor), instance_(instance), state_directory_(state_directory), no_ranges_(isolation::why_no_id_ranges()), rootless_(no_ranges_ != nullptr), detached_(detached) {
     Fd held;
     if (detached || has_rendezvous(state_directory)) {
       rendezvous_ = std::make_unique<Rendezvous>(state_directory);
@@ -330,7 +330,12 @@ class Native final : public Provider {
   }
 
   std::shared_ptr<LauncherClient> start() {
-    return std::make_shared<LauncherClient>(reactor_, instance_, rootless_, ranges_ ? ranges_->file() : -1, rendezvous_.get(), detached_);
+    Fd alone;  // no two instances without a directory have one name
+    if (!state_directory_.empty()) {
+      alone.reset(::open((state_directory_ + "/launcher").c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+      if (!alone) throw errno_error(Code::io, errno, "state directory: launcher");
+    }
+    return std::make_shared<LauncherClient>(reactor_, instance_, rootless_, ranges_ ? ranges_->file() : -1, alone.get(), rendezvous_.get(), detached_);
   }
 
   static std::function<void(const channel::Opening&)> tell(std::shared_ptr<Fate> fate) {
@@ -473,7 +478,7 @@ class Native final : public Provider {
   static constexpr int64_t kAdoptMs = 10'000;  // for all that were found
 
   channel::Reactor& reactor_;
-  const std::string instance_;
+  const std::string instance_, state_directory_;
   const char* const no_ranges_;  // why, or nullptr
   const bool rootless_, detached_;
   std::unique_ptr<Rendezvous> rendezvous_;  // none where nobody shall take over

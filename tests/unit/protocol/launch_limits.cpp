@@ -111,8 +111,8 @@ TEST_CASE("answers of the launcher") {
     CHECK_FALSE(accepts<Online>([&](auto& v) { v.*member = -1; }));
   }
   CHECK(accepts<Online>([](auto& v) { v.step = Step::none; }));
-  CHECK(accepts<Online>([](auto& v) { v.step = Step::capabilities; }));
-  CHECK_FALSE(accepts<Online>([](auto& v) { v.step = static_cast<Step>(static_cast<uint16_t>(Step::capabilities) + 1); }));
+  CHECK(accepts<Online>([](auto& v) { v.step = Step::former_launcher; }));
+  CHECK_FALSE(accepts<Online>([](auto& v) { v.step = static_cast<Step>(static_cast<uint16_t>(Step::former_launcher) + 1); }));
   CHECK(accepts<Online>([](auto& v) { v.cgroup_version = 2; }));
   CHECK_FALSE(accepts<Online>([](auto& v) { v.cgroup_version = 3; }));
 

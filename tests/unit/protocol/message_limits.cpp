@@ -268,8 +268,8 @@ TEST_CASE("ready and step failure") {
   CHECK_FALSE(accepts<Ready>([](auto& v) { v.enforced = 1ull << kEnforcedBits; }));
   CHECK(accepts<StepFailure>([](auto& v) { v.step = static_cast<Step>(1); }));
   CHECK_FALSE(accepts<StepFailure>([](auto& v) { v.step = Step::none; }));
-  CHECK(accepts<StepFailure>([](auto& v) { v.step = Step::capabilities; }));
-  CHECK_FALSE(accepts<StepFailure>([](auto& v) { v.step = static_cast<Step>(static_cast<uint16_t>(Step::capabilities) + 1); }));
+  CHECK(accepts<StepFailure>([](auto& v) { v.step = Step::former_launcher; }));
+  CHECK_FALSE(accepts<StepFailure>([](auto& v) { v.step = static_cast<Step>(static_cast<uint16_t>(Step::former_launcher) + 1); }));
   CHECK(accepts<StepFailure>([](auto& v) { v.error = 0; }));
   CHECK_FALSE(accepts<StepFailure>([](auto& v) { v.error = -1; }));
   CHECK(accepts<StepFailure>([](auto& v) { v.error = 4095; }));

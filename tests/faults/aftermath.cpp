@@ -68,7 +68,8 @@ bool range_is_free(uint32_t base) {
 }
 
 void check_files(const std::string& state_directory) {
-  static const std::set<std::string> kKnown{"lock", "launcher", "stacyvm.db", "stacyvm.db-wal", "stacyvm.db-shm", "run", "run/key", "run/owner"};
+  // run/key.new: a host was killed while it wrote it; the next one that needs a key begins anew.
+  static const std::set<std::string> kKnown{"lock", "launcher", "stacyvm.db", "stacyvm.db-wal", "stacyvm.db-shm", "run", "run/key", "run/key.new", "run/owner"};
   for (const auto& entry : fs::recursive_directory_iterator(state_directory)) {
     const std::string name = fs::relative(entry.path(), state_directory).string();
     CHECK_MESSAGE(kKnown.contains(name), name);

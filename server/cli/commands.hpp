@@ -21,6 +21,7 @@ struct Verb {
 };
 
 Verb add_run(CLI::App& app);
+Verb add_serve(CLI::App& app);
 Verb add_probe(CLI::App& app);
 Verb add_version(CLI::App& app);
 

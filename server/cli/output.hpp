@@ -18,11 +18,4 @@ void complain(std::string_view message);
 /// Writes all of it to standard output and answers the exit status: 0; kExitBrokenPipe; kExitOurs, with a complaint.
 int print(std::string_view text);
 
-bool is_utf8(std::string_view bytes);
-std::string base64(std::string_view bytes);
-/// The members NAME with the text, or NAME_b64 where the bytes are not UTF-8, as the library's own answers have it.
-std::string json_bytes_member(std::string_view name, const std::string& bytes);
-/// A JSON string, with its quotes. Bytes that are not UTF-8 become U+FFFD.
-std::string json_string(std::string_view text);
-
 }  // namespace cli

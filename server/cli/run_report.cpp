@@ -1,3 +1,4 @@
+#include "../text/text.hpp"
 #include "run_report.hpp"
 
 #include <charconv>
@@ -36,9 +37,9 @@ std::string to_json(const RunReport& report) {
     out += ",\"memory_peak_bytes\":" + std::to_string(r->memory_peak_bytes);
   }
   if (const auto& e = report.error)
-    out += ",\"error\":{\"code\":" + json_string(e->name()) + ",\"message\":" + json_string(e->what()) +
+    out += ",\"error\":{\"code\":" + text::json_string(e->name()) + ",\"message\":" + text::json_string(e->what()) +
            ",\"details\":" + e->details() + '}';
-  out += ',' + json_bytes_member("stdout", report.output.out) + ',' + json_bytes_member("stderr", report.output.err);
+  out += ',' + text::json_bytes_member("stdout", report.output.out) + ',' + text::json_bytes_member("stderr", report.output.err);
   out += ",\"spawn_ms\":" + milliseconds(report.spawn_ms, 3) + ",\"exec_ms\":" + milliseconds(report.exec_ms, 3);
   out += ",\"total_ms\":" + milliseconds(report.total_ms, 3);
   return out + ",\"sandbox\":" + (report.sandbox.empty() ? "null" : report.sandbox) + "}\n";

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "../text/text.hpp"
 #include "commands.hpp"
 #include "output.hpp"
 
@@ -14,7 +15,7 @@ Verb add_version(CLI::App& app) {
   verb->add_flag("--json", *json, "As a JSON object");
   return {verb, false, [json](const CommandWords&) {
             const std::string version = stacyvm_version_string();
-            return print(*json ? "{\"version\":" + json_string(version) + "}\n" : "stacyvm " + version + '\n');
+            return print(*json ? "{\"version\":" + text::json_string(version) + "}\n" : "stacyvm " + version + '\n');
           }};
 }
 

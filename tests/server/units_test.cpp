@@ -1,4 +1,5 @@
 // What the command line's parts make of text, without a sandbox.
+#include "text.hpp"
 #include "units.hpp"
 
 #include <doctest/doctest.h>
@@ -86,27 +87,27 @@ TEST_CASE("environment") {
 }
 
 TEST_CASE("base64 (RFC 4648, section 10)") {
-  CHECK(base64("") == "");
-  CHECK(base64("f") == "Zg==");
-  CHECK(base64("fo") == "Zm8=");
-  CHECK(base64("foo") == "Zm9v");
-  CHECK(base64("foob") == "Zm9vYg==");
-  CHECK(base64("\xff\xfe\xfb"s) == "//77");
-  CHECK(base64("\0\0"s) == "AAA=");
+  CHECK(text::base64("") == "");
+  CHECK(text::base64("f") == "Zg==");
+  CHECK(text::base64("fo") == "Zm8=");
+  CHECK(text::base64("foo") == "Zm9v");
+  CHECK(text::base64("foob") == "Zm9vYg==");
+  CHECK(text::base64("\xff\xfe\xfb"s) == "//77");
+  CHECK(text::base64("\0\0"s) == "AAA=");
 }
 
 TEST_CASE("UTF-8 (RFC 3629)") {
   for (const auto& good : {""s, "a\0b"s, "\x7f"s, "\xc2\x80"s, "\xdf\xbf"s, "\xe0\xa0\x80"s, "\xed\x9f\xbf"s, "\xef\xbf\xbf"s, "\xf0\x90\x80\x80"s,
                            "\xf4\x8f\xbf\xbf"s})
-    CHECK(is_utf8(good));
+    CHECK(text::is_utf8(good));
   for (const auto& bad : {"\x80"s, "\xc1\xbf"s, "\xc2"s, "a\xe2\x82"s, "\xe0\x9f\xbf"s, "\xed\xa0\x80"s, "\xf0\x8f\xbf\xbf"s, "\xf4\x90\x80\x80"s, "\xf5\x80\x80\x80"s,
                           "\xff"s, "\xc2\0"s})
-    CHECK_FALSE(is_utf8(bad));
+    CHECK_FALSE(text::is_utf8(bad));
 }
 
 TEST_CASE("JSON members of bytes") {
-  CHECK(json_bytes_member("stdout", "a\n\"\\\x01\xc3\xa9") == "\"stdout\":\"a\\n\\\"\\\\\\u0001\xc3\xa9\"");
-  CHECK(json_bytes_member("stdout", "a\0b"s) == "\"stdout\":\"a\\u0000b\"");
-  CHECK(json_bytes_member("stdout", "\xff") == "\"stdout_b64\":\"/w==\"");
-  CHECK(json_string("a\xff"s) == "\"a\xef\xbf\xbd\"");
+  CHECK(text::json_bytes_member("stdout", "a\n\"\\\x01\xc3\xa9") == "\"stdout\":\"a\\n\\\"\\\\\\u0001\xc3\xa9\"");
+  CHECK(text::json_bytes_member("stdout", "a\0b"s) == "\"stdout\":\"a\\u0000b\"");
+  CHECK(text::json_bytes_member("stdout", "\xff") == "\"stdout_b64\":\"/w==\"");
+  CHECK(text::json_string("a\xff"s) == "\"a\xef\xbf\xbd\"");
 }

@@ -1,0 +1,299 @@
+// The only file that includes the library. What it must not do, and how that is kept from it, is said at each place.
+#include "adapter.hpp"
+
+#define CPPHTTPLIB_HEADER_MAX_LENGTH 8192
+#define CPPHTTPLIB_WEBSOCKET_MAX_PAYLOAD_LENGTH (1u << 20)
+#define CPPHTTPLIB_SEND_FLAGS MSG_NOSIGNAL
+#include <httplib.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <thread>
+#include <utility>
+
+namespace http {
+namespace {
+
+constexpr const char* kRoute = "/";  // every request's, so that the library matches nothing that a client wrote
+constexpr time_t kPingSeconds = 30;
+
+bool has_token(const std::string& list, std::string_view wanted) {
+  const auto lower = [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c); };
+  for (size_t at = 0; at <= list.size();) {
+    const size_t end = std::min(list.find(',', at), list.size());
+    std::string_view token = std::string_view(list).substr(at, end - at);
+    while (!token.empty() && (token.front() == ' ' || token.front() == '\t')) token.remove_prefix(1);
+    while (!token.empty() && (token.back() == ' ' || token.back() == '\t')) token.remove_suffix(1);
+    if (std::equal(token.begin(), token.end(), wanted.begin(), wanted.end(), [&](char a, char b) { return lower(a) == b; })) return true;
+    at = end + 1;
+  }
+  return false;
+}
+
+/// The library's view of a connection. One thread reads it: closing a WebSocket, which the library follows with reading the client's answer, is then
+/// safe in another one, while the first goes on to read.
+class LibraryStream final : public httplib::Stream {
+ public:
+  explicit LibraryStream(Connection& connection) : connection_(connection), reader_(std::this_thread::get_id()) {}
+  bool is_readable() const override { return connection_.has_input(); }
+  bool wait_readable() const override { return true; }  // read() waits
+  bool wait_writable() const override { return true; }  // write() waits
+  bool is_peer_alive() const override { return true; }  // write() tells
+  ssize_t read(char* data, size_t size) override { return is_reader() ? connection_.read_raw(data, size) : -1; }
+  ssize_t write(const char* data, size_t size) override { return connection_.write(data, size); }
+  void get_remote_ip_and_port(std::string&, int&) const override {}
+  void get_local_ip_and_port(std::string&, int&) const override {}
+  socket_t socket() const override { return connection_.fd(); }
+  time_t duration() const override { return 0; }
+  void set_read_timeout(time_t seconds, time_t microseconds) override {
+    if (is_reader()) connection_.set_read_deadline(std::chrono::seconds(seconds) + std::chrono::milliseconds(microseconds / 1000));
+  }
+
+ private:
+  bool is_reader() const noexcept { return reader_ == std::this_thread::get_id(); }
+
+  Connection& connection_;
+  const std::thread::id reader_;
+};
+
+class LibrarySink final : public Sink {
+ public:
+  LibrarySink(httplib::DataSink& sink, int client, int stop) : sink_(sink), client_(client), stop_(stop) {}
+  bool write(std::string_view bytes) override { return sink_.write(bytes.data(), bytes.size()); }
+  int client() const noexcept override { return client_; }
+  int stop() const noexcept override { return stop_; }
+
+ private:
+  httplib::DataSink& sink_;
+  const int client_, stop_;
+};
+
+class LibrarySocket final : public Socket {
+ public:
+  LibrarySocket(httplib::ws::WebSocket& socket, Connection& connection, int stop) : socket_(socket), connection_(connection), stop_(stop) {}
+  Kind read(std::string& message) override {
+    switch (socket_.read(message)) {
+      case httplib::ws::Text: return Kind::text;
+      case httplib::ws::Binary: return Kind::binary;
+      default: return Kind::closed;
+    }
+  }
+  bool send_text(const std::string& message) override { return socket_.send(message); }
+  bool send_binary(std::string_view message) override { return socket_.send(message.data(), message.size()); }
+  void close(int code, const std::string& reason) override { socket_.close(static_cast<httplib::ws::CloseStatus>(code), reason); }
+  void abort() noexcept override { connection_.abort(); }
+  int client() const noexcept override { return connection_.fd(); }
+  int stop() const noexcept override { return stop_; }
+
+ private:
+  httplib::ws::WebSocket& socket_;
+  Connection& connection_;
+  const int stop_;
+};
+
+/// Of the request that this thread serves.
+struct Current {
+  Connection* connection = nullptr;
+  const std::string* client_address = nullptr;
+  bool encrypted = false;
+  bool close = false;  // after this answer
+};
+thread_local Current* current = nullptr;
+
+struct Serving {
+  explicit Serving(Current& state) { current = &state; }
+  ~Serving() { current = nullptr; }
+};
+
+class LibraryExchange final : public Exchange {
+ public:
+  LibraryExchange(const httplib::Request& request, httplib::Response* response, Current& state, int stop)
+      : request_(request), response_(response), state_(state), stop_(stop) {}
+
+  const std::string& method() const override { return request_.method; }
+  std::string_view path() const override { return std::string_view(request_.target).substr(0, request_.target.find('?')); }
+  std::string_view query() const override {
+    const size_t at = request_.target.find('?');
+    return at == std::string::npos ? std::string_view() : std::string_view(request_.target).substr(at + 1);
+  }
+  bool has_header(const char* name) const override { return request_.has_header(name); }
+  std::string header(const char* name) const override { return request_.get_header_value(name); }
+  const std::string& client_address() const override { return *state_.client_address; }
+  bool encrypted() const override { return state_.encrypted; }
+  bool is_upgrade() const override { return httplib::detail::is_websocket_upgrade(request_); }
+
+  Body read_body(std::string& out, uint64_t most) override {
+    out.clear();
+    bool fits = true;
+    const Body body = read_body([&](std::string_view piece) {
+      fits = piece.size() <= most - out.size();
+      if (fits) out.append(piece);
+      return fits;
+    });
+    return fits ? body : Body::too_large;
+  }
+
+  Body read_body(const std::function<bool(std::string_view)>& take) override {
+    std::string piece;
+    while (!state_.connection->body_ended()) {
+      piece.clear();
+      switch (state_.connection->read_body(piece)) {
+        case Connection::Body::more:
+          if (!piece.empty() && !take(piece)) return Body::whole;
+          break;
+        case Connection::Body::end: return Body::whole;
+        case Connection::Body::malformed: state_.close = true; return Body::malformed;
+        case Connection::Body::late: state_.close = true; return Body::late;
+        case Connection::Body::closed: state_.close = true; return Body::closed;
+      }
+    }
+    return Body::whole;
+  }
+  int client() const noexcept override { return state_.connection->fd(); }
+  int stop() const noexcept override { return stop_; }
+
+  void set_header(const char* name, const std::string& value) override {
+    if (response_) response_->set_header(name, value);
+  }
+  void answer(int status, const std::string& type, std::string body) override {
+    if (!response_) return;
+    response_->status = status;
+    if (!type.empty()) response_->set_header("Content-Type", type);
+    response_->body = std::move(body);
+  }
+  void stream(int status, const std::string& type, std::function<bool(Sink&)> write) override {
+    if (!response_) return;
+    response_->status = status;
+    response_->set_chunked_content_provider(type, [write = std::move(write), client = client(), stop = stop_](size_t, httplib::DataSink& sink) {
+      LibrarySink out(sink, client, stop);
+      if (!write(out)) return false;
+      sink.done();
+      return true;
+    });
+  }
+  void ranges(const std::string& type, uint64_t size, std::function<bool(uint64_t, uint64_t, Sink&)> write) override {
+    if (!response_) return;
+    // A part of what has changed meanwhile would not fit to the parts that the client has (RFC 9110 section 13.1.5).
+    if (request_.has_header("If-Range") && request_.get_header_value("If-Range") != response_->get_header_value("ETag"))
+      const_cast<httplib::Request&>(request_).ranges.clear();  // it is no constant: Implementation::serve has it made
+    response_->status = request_.ranges.empty() ? 200 : 206;
+    response_->set_content_provider(size, type, [write = std::move(write), client = client(), stop = stop_](size_t offset, size_t length, httplib::DataSink& sink) {
+      LibrarySink out(sink, client, stop);
+      return write(offset, length, out);
+    });
+  }
+  void close_after() override { state_.close = true; }
+
+ private:
+  const httplib::Request& request_;
+  httplib::Response* response_;  // none after an upgrade
+  Current& state_;
+  const int stop_;
+};
+
+}  // namespace
+
+class Adapter::Implementation final : public httplib::Server {
+ public:
+  Implementation(http::Handler& handler, int listener, int stop) : handler_(handler), stop_(stop) {
+    svr_sock_ = listener;  // otherwise it counts as shut down, and writes no content
+    // Bodies are read by Exchange: the library sees none (setup() marks them as read), whose limits would be other ones.
+    set_payload_max_length(std::numeric_limits<size_t>::max());
+    set_keep_alive_timeout(std::chrono::duration_cast<std::chrono::seconds>(Deadlines{}.idle).count());
+    set_keep_alive_max_count(std::numeric_limits<int>::max());
+    set_websocket_ping_interval(kPingSeconds);
+    const auto serve = [this](const httplib::Request& request, httplib::Response& response) { answer(request, response); };
+    const auto serve_body = [this](const httplib::Request& request, httplib::Response& response, const httplib::ContentReader&) { answer(request, response); };
+    Get(kRoute, serve);
+    Options(kRoute, serve);
+    Post(kRoute, serve_body);
+    Put(kRoute, serve_body);
+    Patch(kRoute, serve_body);
+    Delete(kRoute, serve_body);
+    set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+      if (!httplib::detail::is_websocket_upgrade(request)) return HandlerResponse::Unhandled;
+      answer(request, response);
+      return response.status == -1 ? HandlerResponse::Unhandled : HandlerResponse::Handled;
+    });
+    WebSocket(
+        kRoute,
+        [this](const httplib::Request& request, httplib::ws::WebSocket& socket) {
+          LibraryExchange exchange(request, nullptr, *current, stop_);
+          LibrarySocket ours(socket, *current->connection, stop_);
+          try {
+            handler_.converse(exchange, ours);
+          } catch (const std::exception&) {
+            ours.close(1011, "internal error");
+          }
+        },
+        // A browser can send no header with a WebSocket: it may offer what serves as one beside our name.
+        [](const std::vector<std::string>& offered) { return std::find(offered.begin(), offered.end(), "stacyvm") == offered.end() ? std::string() : "stacyvm"; });
+    // What the library refuses by itself has no body yet.
+    set_error_handler([this](const httplib::Request& request, httplib::Response& response) {
+      if (!response.body.empty() || response.content_provider_) return HandlerResponse::Unhandled;
+      response.body = handler_.refusal(response.status, httplib::status_message(response.status), request.get_header_value("X-Request-ID"));
+      response.set_header("Content-Type", "application/json");
+      return HandlerResponse::Handled;
+    });
+    // The library ends every connection after an error, and says so; only some have to.
+    set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
+      response.headers.erase("Connection");
+      response.headers.erase("Keep-Alive");
+      if (!current->connection->body_ended()) current->close = true;
+      response.set_header("Connection", current->close ? "close" : "keep-alive");
+    });
+    set_exception_handler([this](const httplib::Request& request, httplib::Response& response, const std::exception_ptr&) {
+      response.headers.clear();
+      response.body = handler_.refusal(500, "internal error", request.get_header_value("X-Request-ID"));
+      response.status = 500;
+      response.set_header("Content-Type", "application/json");
+    });
+  }
+
+  bool serve(Connection& connection, const Head& head, const std::string& client_address, bool encrypted) {
+    LibraryStream stream(connection);
+    Current state{&connection, &client_address, encrypted, false};
+    const Serving serving(state);
+    connection.begin_body(head);
+    bool closed = false, upgraded = false;
+    const bool served = process_request(
+        stream, client_address, 0, {}, 0, false, closed,
+        [&](httplib::Request& request) {
+          request.path = kRoute;
+          request.params.clear();
+          request.body_consumed_ = true;
+          state.close = request.version == "HTTP/1.0" || has_token(request.get_header_value("Connection"), "close");
+          // Ranges are of what is read; the library would apply them to any answer.
+          if (request.method != "GET") request.ranges.clear();
+        },
+        &upgraded);
+    if (!served || upgraded || state.close) return false;
+    return connection.body_ended() || connection.skip_body();
+  }
+
+ private:
+  void answer(const httplib::Request& request, httplib::Response& response) {
+    LibraryExchange exchange(request, &response, *current, stop_);
+    handler_.serve(exchange);
+  }
+
+  http::Handler& handler_;
+  const int stop_;
+};
+
+Adapter::Adapter(Handler& handler, int listener, int stop) : implementation_(std::make_unique<Implementation>(handler, listener, stop)), handler_(handler) {}
+Adapter::~Adapter() = default;
+
+bool Adapter::serve(Connection& connection, const Head& head, const std::string& client_address, bool encrypted) {
+  return implementation_->serve(connection, head, client_address, encrypted);
+}
+
+void Adapter::refuse(Connection& connection, const Refusal& refusal) {
+  const std::string body = handler_.refusal(refusal.status, refusal.why, "");
+  const std::string answer = "HTTP/1.1 " + std::to_string(refusal.status) + ' ' + httplib::status_message(refusal.status) +
+                             "\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  (void)connection.write(answer.data(), answer.size());
+}
+
+}  // namespace http

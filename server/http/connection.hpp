@@ -1,0 +1,82 @@
+// One client's connection: buffered bytes both ways, with deadlines. TLS or not makes no difference beyond this file.
+#pragma once
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "head.hpp"
+#include "tls.hpp"
+
+namespace http {
+
+using Clock = std::chrono::steady_clock;
+
+/// How long a client may take. All are tested at the limit and beyond.
+struct Deadlines {
+  std::chrono::milliseconds head{10'000};   // from a request's first byte to the end of its head, however it trickles
+  std::chrono::milliseconds idle{65'000};   // between requests: longer than clients keep theirs (60 s), so that they close first
+  std::chrono::milliseconds read{30'000};   // between two pieces of a body
+  std::chrono::milliseconds write{30'000};  // in which a client takes nothing of an answer
+};
+
+/// One thread reads; any thread writes (a WebSocket's output has a thread of its own), one at a time. The descriptor stays the caller's.
+class Connection {
+ public:
+  /// `tls`: nullptr for a plain connection. The socket is made non-blocking.
+  Connection(int fd, std::unique_ptr<TlsSession> tls, const Deadlines& deadlines);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  enum class Wait : uint8_t { ready, closed, late, stopped };
+  /// Until the next request's first byte. `stop`: a descriptor that becomes readable when no further request is to be served.
+  Wait wait_request(int stop);
+
+  enum class HeadResult : uint8_t { complete, closed, late, too_large };
+  /// Reads on until the head is whole; head() has it then, and read_raw() begins with it.
+  HeadResult read_head();
+  std::string_view head() const noexcept { return std::string_view(in_).substr(at_, head_size_); }
+
+  /// What the head said of the body that follows it.
+  void begin_body(const Head& head) noexcept;
+  enum class Body : uint8_t { more, end, malformed, late, closed };
+  /// Appends what comes next of the body, about 64 KiB at most.
+  Body read_body(std::string& out);
+  bool body_ended() const noexcept { return body_ended_; }
+  /// Reads over what is left of a body, if that is little and comes soon. False: the connection is of no more use.
+  bool skip_body();
+
+  /// As recv(2): bytes of the head, and after a protocol switch whatever comes. 0: the client closed; -1: an error, or nothing within the time.
+  ssize_t read_raw(char* data, size_t size);
+  void set_read_deadline(std::chrono::milliseconds gap) noexcept { deadlines_.read = gap; }
+  /// All of it, or -1.
+  ssize_t write(const char* data, size_t size);
+
+  bool has_input() const noexcept { return at_ < in_.size(); }
+  int fd() const noexcept { return fd_; }
+  /// Wakes whoever waits for the client: nothing more comes or goes. Any thread.
+  void abort() noexcept;
+
+ private:
+  /// One receive into the buffer. As read_raw, but -2: not within the time.
+  ssize_t fill(Clock::time_point deadline, int stop = -1);
+
+  int fd_;
+  std::unique_ptr<TlsSession> tls_;
+  std::mutex tls_mutex_;  // an SSL object takes one call at a time
+  std::mutex write_mutex_;
+  Deadlines deadlines_;
+  std::string in_;  // received; from at_ on not yet taken
+  size_t at_ = 0, head_size_ = 0;
+  Framing framing_ = Framing::none;
+  uint64_t left_ = 0;
+  ChunkDecoder chunks_;
+  bool body_ended_ = true;
+};
+
+}  // namespace http

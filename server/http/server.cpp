@@ -1,0 +1,282 @@
+#include "server.hpp"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <list>
+#include <map>
+#include <mutex>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+
+#include "adapter.hpp"
+
+namespace http {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kBreath{20};  // without descriptors or threads: until the next try to take a connection
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) noexcept : fd_(fd) {}
+  ~Descriptor() { reset(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const noexcept { return fd_; }
+  void reset(int fd = -1) noexcept {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = fd;
+  }
+
+ private:
+  int fd_;
+};
+
+std::string text_of(const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_INET) {
+    (void)::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(address).sin_addr, text, sizeof text);
+  } else if (address.ss_family == AF_INET6) {
+    const in6_addr& six = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&six))
+      (void)::inet_ntop(AF_INET, six.s6_addr + 12, text, sizeof text);
+    else
+      (void)::inet_ntop(AF_INET6, &six, text, sizeof text);
+  }
+  return text;
+}
+
+}  // namespace
+
+class Server::Implementation {
+ public:
+  Implementation(const ServerOptions& options, Handler& handler) : options_(options) {
+    stopping_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    spare_.reset(::eventfd(0, EFD_CLOEXEC));
+    if (stopping_.get() < 0 || spare_.get() < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+    listen();
+    adapter_ = std::make_unique<Adapter>(handler, listener_.get(), stopping_.get());
+  }
+
+  uint16_t port() const noexcept { return port_; }
+  std::string url() const {
+    const bool six = options_.host.find(':') != std::string::npos;
+    return std::string(options_.tls ? "https://" : "http://") + (six ? "[" + options_.host + "]" : options_.host) + ':' + std::to_string(port_);
+  }
+
+  size_t run(int stop) {
+    pollfd wait[2] = {{listener_.get(), POLLIN, 0}, {stop, POLLIN, 0}};
+    for (;;) {
+      if (::poll(wait, 2, -1) < 0) {
+        if (errno == EINTR) continue;
+        throw std::system_error(errno, std::generic_category(), "poll");
+      }
+      if (wait[1].revents != 0) break;
+      if (wait[0].revents != 0) accept();
+    }
+    return drain();
+  }
+
+  size_t connections() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return entries_.size();
+  }
+
+ private:
+  struct Entry {
+    int fd;
+    std::string address;
+    bool idle = false;
+    bool evicted = false;
+    std::list<Entry*>::iterator place{};  // in idle_
+  };
+  using Entries = std::list<Entry>;
+
+  void listen() {
+    addrinfo hints{}, *found = nullptr;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+    const std::string service = std::to_string(options_.port), where = options_.host + ':' + service;
+    if (const int error = ::getaddrinfo(options_.host.c_str(), service.c_str(), &hints, &found)) throw std::runtime_error(where + ": " + ::gai_strerror(error));
+    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
+    listener_.reset(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (listener_.get() < 0) throw std::system_error(errno, std::generic_category(), where);
+    const int on = 1;
+    (void)::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (::bind(listener_.get(), found->ai_addr, found->ai_addrlen) < 0 || ::listen(listener_.get(), kBacklog) < 0)
+      throw std::system_error(errno, std::generic_category(), where);
+    sockaddr_storage bound{};
+    socklen_t size = sizeof bound;
+    if (::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&bound), &size) < 0) throw std::system_error(errno, std::generic_category(), where);
+    port_ = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(bound).sin6_port : reinterpret_cast<sockaddr_in&>(bound).sin_port);
+  }
+
+  void accept() {
+    sockaddr_storage from{};
+    socklen_t size = sizeof from;
+    const int fd = ::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) shed();
+      return;  // the client has gone, or another error of its own
+    }
+    take(fd, text_of(from));
+  }
+
+  /// No descriptor for a client who waits: it is told so with the one that is kept for this, instead of being looked at again and again.
+  void shed() {
+    if (!evict_idle()) {
+      spare_.reset();
+      if (const int fd = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC); fd >= 0) ::close(fd);
+      spare_.reset(::eventfd(0, EFD_CLOEXEC));
+    }
+    std::this_thread::sleep_for(kBreath);
+  }
+
+  void take(int fd, std::string address) {
+    Entries::iterator entry;
+    const char* refused = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto same = per_address_.find(address); same != per_address_.end() && same->second >= options_.max_connections_per_address)
+        refused = "too many connections from this address";
+      else if (entries_.size() >= options_.max_connections && !evict_locked())
+        refused = "too many connections";
+      else {
+        entries_.push_front({fd, address});
+        entry = entries_.begin();
+        ++per_address_[address];
+      }
+    }
+    if (refused) {
+      refuse(fd, refused);
+      return;
+    }
+    try {
+      std::thread([this, entry] { serve(entry); }).detach();
+    } catch (const std::system_error&) {  // no threads
+      forget(entry);
+      refuse(fd, "too many connections");
+    }
+  }
+
+  /// Never waits: this thread has others to take.
+  void refuse(int fd, const char* why) {
+    if (!options_.tls) {
+      Connection connection(fd, nullptr, {.write = milliseconds(0)});
+      adapter_->refuse(connection, {503, why});
+    }
+    ::close(fd);
+  }
+
+  bool evict_idle() {
+    const std::lock_guard lock(mutex_);
+    return evict_locked();
+  }
+  bool evict_locked() {
+    if (idle_.empty()) return false;
+    Entry& entry = *idle_.front();  // idle longest
+    idle_.pop_front();
+    entry.idle = false;
+    entry.evicted = true;
+    (void)::shutdown(entry.fd, SHUT_RDWR);
+    return true;
+  }
+
+  void set_idle(Entry& entry, bool idle) {
+    const std::lock_guard lock(mutex_);
+    if (entry.idle == idle || entry.evicted) return;
+    entry.idle = idle;
+    if (idle)
+      entry.place = idle_.insert(idle_.end(), &entry);
+    else
+      idle_.erase(entry.place);
+  }
+
+  void forget(Entries::iterator entry) {
+    const std::lock_guard lock(mutex_);
+    if (entry->idle) idle_.erase(entry->place);
+    if (const auto same = per_address_.find(entry->address); --same->second == 0) per_address_.erase(same);
+    entries_.erase(entry);
+    if (entries_.empty()) none_.notify_all();
+  }
+
+  void serve(Entries::iterator entry) noexcept {
+    try {
+      const int fd = entry->fd;
+      const std::string address = entry->address;
+      std::unique_ptr<TlsSession> tls = options_.tls ? options_.tls->accept(fd) : nullptr;
+      if (options_.tls && !tls) {
+        (void)::shutdown(fd, SHUT_RDWR);
+      } else {
+        Connection connection(fd, std::move(tls), options_.deadlines);
+        converse(connection, *entry, address);
+      }
+    } catch (const std::exception&) {  // no memory for it: the client sees the connection end
+    }
+    const int fd = entry->fd;
+    forget(entry);
+    ::close(fd);  // only now, so that nobody shuts down another one's
+  }
+
+  void converse(Connection& connection, Entry& entry, const std::string& address) {
+    for (;;) {
+      set_idle(entry, true);
+      const auto came = connection.wait_request(stopping_.get());
+      set_idle(entry, false);
+      if (came != Connection::Wait::ready) return;
+      switch (connection.read_head()) {
+        case Connection::HeadResult::complete: break;
+        case Connection::HeadResult::too_large: return adapter_->refuse(connection, {431, "the request's head is larger than 64 KiB"});
+        case Connection::HeadResult::late: return adapter_->refuse(connection, {408, "the request's head did not come within 10 s"});
+        case Connection::HeadResult::closed: return;
+      }
+      Head head;
+      if (const auto refusal = check_head(connection.head(), head)) return adapter_->refuse(connection, *refusal);
+      if (!adapter_->serve(connection, head, address, options_.tls != nullptr)) return;
+    }
+  }
+
+  size_t drain() {
+    listener_closed();
+    const uint64_t one = 1;
+    (void)!::write(stopping_.get(), &one, sizeof one);  // an eventfd of ours takes it
+    std::unique_lock lock(mutex_);
+    (void)none_.wait_for(lock, options_.drain, [&] { return entries_.empty(); });
+    const size_t cut = entries_.size();
+    for (const Entry& entry : entries_) (void)::shutdown(entry.fd, SHUT_RDWR);
+    none_.wait(lock, [&] { return entries_.empty(); });
+    return cut;
+  }
+
+  /// Refuses further clients at once, while the descriptor's number stays taken.
+  void listener_closed() { (void)::shutdown(listener_.get(), SHUT_RDWR); }
+
+  const ServerOptions options_;
+  Descriptor listener_, stopping_, spare_;
+  uint16_t port_ = 0;
+  std::unique_ptr<Adapter> adapter_;
+  mutable std::mutex mutex_;  // guards what follows
+  Entries entries_;
+  std::list<Entry*> idle_;    // idle longest first
+  std::map<std::string, size_t> per_address_;
+  std::condition_variable none_;
+};
+
+Server::Server(const ServerOptions& options, Handler& handler) : implementation_(std::make_unique<Implementation>(options, handler)) {}
+Server::~Server() = default;
+uint16_t Server::port() const noexcept { return implementation_->port(); }
+std::string Server::url() const { return implementation_->url(); }
+size_t Server::run(int stop) { return implementation_->run(stop); }
+size_t Server::connections() const noexcept { return implementation_->connections(); }
+
+}  // namespace http

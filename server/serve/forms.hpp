@@ -1,0 +1,39 @@
+// What each form of a route does with a call. Each answers the exchange, or, of a WebSocket, talks until its end; failures before the first byte of an
+// answer are thrown (stacyvm::Error, Refused).
+#pragma once
+#include <stdexcept>
+#include <string>
+
+#include "gateway.hpp"
+
+namespace serve {
+
+/// What the server itself does not accept.
+struct Refused : std::runtime_error {
+  Refused(int refused_status, const char* refused_code, const std::string& message) : std::runtime_error(message), status(refused_status), code(refused_code) {}
+  int status;
+  const char* code;
+};
+
+inline constexpr uint64_t kMaxJsonBody = 64u << 20;  // as the library takes it: 413 beyond
+
+/// The body of a request, whole. Throws Refused.
+std::string json_body(http::Exchange& exchange);
+
+void answer_json(http::Exchange& exchange, const Call& call);
+void answer_exec(http::Exchange& exchange, const Call& call);
+void stream_exec(http::Exchange& exchange, const Call& call, const std::string& body);  // NDJSON
+void answer_text(http::Exchange& exchange, const Call& call);
+void answer_start(http::Exchange& exchange, const Call& call);
+void answer_output(http::Exchange& exchange, const Call& call);
+void answer_events(http::Exchange& exchange, const Call& call);
+void answer_watch(http::Exchange& exchange, const Call& call);
+void answer_download(http::Exchange& exchange, const Call& call);
+void answer_upload(http::Exchange& exchange, const Call& call);
+void answer_tar_download(http::Exchange& exchange, const Call& call);
+
+void talk_terminal(http::Socket& socket, const Call& call);
+void talk_attached(http::Socket& socket, const Call& call);
+void talk_port(http::Socket& socket, const Call& call);
+
+}  // namespace serve

@@ -1,0 +1,47 @@
+// Every request's way: whose page sent it, a preflight, the key, the route, and then the library, in the form that the route names.
+#pragma once
+#include <stacyvm/stacyvm.hpp>
+
+#include <memory>
+#include <string>
+
+#include "../http/exchange.hpp"
+#include "config.hpp"
+#include "routes.hpp"
+
+namespace serve {
+
+/// One request that was let in.
+struct Call {
+  const Route& route;
+  std::shared_ptr<stacyvm::Session> session;  // whoever goes on after the handler keeps it
+  http::Pairs pairs;                          // of the path, then of the query
+  std::string request_id;
+};
+
+class Gateway final : public http::Handler {
+ public:
+  /// Both outlive it.
+  Gateway(stacyvm::Instance& instance, const Config& config) : instance_(instance), config_(config) {}
+
+  void serve(http::Exchange& exchange) override;
+  void converse(http::Exchange& exchange, http::Socket& socket) override;
+  std::string refusal(int status, std::string_view why, const std::string& request_id) override;
+
+ private:
+  bool origin_allowed(const http::Exchange& exchange, const std::string& origin) const;
+  bool host_allowed(const http::Exchange& exchange) const;
+  enum class Admitted : uint8_t { yes, no_key, wrong_key };
+  Admitted admit(const http::Exchange& exchange, Access access) const;
+  Call open(http::Exchange& exchange, Match match, std::string request_id);
+
+  stacyvm::Instance& instance_;
+  const Config& config_;
+};
+
+/// {"code", "message", "request_id"}.
+std::string error_body(std::string_view code, std::string_view message, const std::string& request_id);
+/// Answers with what the library said.
+void answer_error(http::Exchange& exchange, const stacyvm::Error& error, const std::string& request_id);
+
+}  // namespace serve

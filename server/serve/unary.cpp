@@ -1,0 +1,53 @@
+// One JSON answer.
+#include <string>
+
+#include "forms.hpp"
+#include "json.hpp"
+#include "waiting.hpp"
+
+namespace serve {
+namespace {
+
+/// A call that asks nobody but the library itself is over before anything else could be done.
+bool is_quick(std::string_view operation) { return operation == "sandbox.list" || operation == "sandbox.get" || operation == "exec.list" || operation == "exec.get"; }
+
+void answer(http::Exchange& exchange, const Call& call, const std::string& body) {
+  const std::string operation(call.route.operation);
+  std::string json;
+  if (is_quick(operation)) {
+    json = call.session->call(operation, call.pairs, body);
+  } else {
+    stacyvm::Op op = call.session->call_begin(operation, call.pairs, body);
+    json = finish(op, exchange.client());
+  }
+  json += '\n';
+  exchange.answer(call.route.status, "application/json", std::move(json));
+}
+
+}  // namespace
+
+std::string json_body(http::Exchange& exchange) {
+  std::string body;
+  switch (exchange.read_body(body, kMaxJsonBody)) {
+    case http::Exchange::Body::whole: return body;
+    case http::Exchange::Body::too_large: throw Refused(413, "BAD_REQUEST", "the body is larger than 64 MiB");
+    case http::Exchange::Body::malformed: throw Refused(400, "BAD_REQUEST", "the body is not chunked as it should be");
+    case http::Exchange::Body::late: throw Refused(408, "TIMEOUT", "the body did not come in time");
+    case http::Exchange::Body::closed: break;
+  }
+  throw Refused(400, "BAD_REQUEST", "the body is not complete");
+}
+
+void answer_json(http::Exchange& exchange, const Call& call) { answer(exchange, call, json_body(exchange)); }
+
+void answer_exec(http::Exchange& exchange, const Call& call) {
+  const std::string body = json_body(exchange);
+  if (asks_for_stream(body)) return stream_exec(exchange, call, body);
+  answer(exchange, call, body);
+}
+
+void answer_text(http::Exchange& exchange, const Call& call) {
+  exchange.answer(call.route.status, "text/plain; version=0.0.4; charset=utf-8", call.session->call(std::string(call.route.operation), call.pairs, json_body(exchange)));
+}
+
+}  // namespace serve

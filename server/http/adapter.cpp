@@ -291,7 +291,8 @@ bool Adapter::serve(Connection& connection, const Head& head, const std::string&
 
 void Adapter::refuse(Connection& connection, const Refusal& refusal) {
   const std::string body = handler_.refusal(refusal.status, refusal.why, "");
-  const std::string answer = "HTTP/1.1 " + std::to_string(refusal.status) + ' ' + httplib::status_message(refusal.status) +
+  const char* allow = refusal.status == 405 ? "\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" : "";
+  const std::string answer = "HTTP/1.1 " + std::to_string(refusal.status) + ' ' + httplib::status_message(refusal.status) + allow +
                              "\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   (void)connection.write(answer.data(), answer.size());
 }

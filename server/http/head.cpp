@@ -62,7 +62,7 @@ std::optional<Refusal> check_request_line(std::string_view line, std::string_vie
   if (!is_token(method)) return Refusal{400, "malformed request line"};
   if (version != "HTTP/1.1" && version != "HTTP/1.0") return Refusal{version.starts_with("HTTP/") ? 505 : 400, "this server speaks HTTP/1.1"};
   http_1_0 = version == "HTTP/1.0";
-  if (std::find(std::begin(kMethods), std::end(kMethods), method) == std::end(kMethods)) return Refusal{501, "unknown method"};
+  if (std::find(std::begin(kMethods), std::end(kMethods), method) == std::end(kMethods)) return Refusal{405, "this server knows GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS"};
   if (target.size() > kMaxTargetBytes) return Refusal{414, "the request target is longer than 8,000 bytes"};
   if (target != "*" && !target.starts_with('/')) return Refusal{400, "the request target is not a path"};
   if (!std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c <= '~'; })) return Refusal{400, "the request target has characters that must be percent-encoded"};

@@ -11,6 +11,7 @@
 #include "../http/head.hpp"
 #include "../text/text.hpp"
 #include "forms.hpp"
+#include "openapi.hpp"
 
 namespace serve {
 namespace {
@@ -86,7 +87,12 @@ std::string offered_key(const http::Exchange& exchange) {
 
 bool is_conversation(Form form) { return form == Form::terminal || form == Form::attach || form == Form::port; }
 
-void act(http::Exchange& exchange, const Call& call) {
+}  // namespace
+
+Gateway::Gateway(stacyvm::Instance& instance, const Config& config)
+    : instance_(instance), config_(config), openapi_(make_openapi(stacyvm::operations(), routes(), stacyvm::version(), has_keys()) + '\n') {}
+
+void Gateway::act(http::Exchange& exchange, const Call& call) const {
   switch (call.route.form) {
     case Form::json: return answer_json(exchange, call);
     case Form::exec: return answer_exec(exchange, call);
@@ -102,13 +108,12 @@ void act(http::Exchange& exchange, const Call& call) {
     case Form::terminal:
     case Form::attach:
     case Form::port: throw Refused(426, "BAD_REQUEST", "this is a WebSocket: ask for an upgrade");
-    case Form::openapi:
-    case Form::docs: break;
+    case Form::openapi: return exchange.answer(200, kJson, openapi_);
+    case Form::docs:
+      exchange.set_header("Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'");
+      return exchange.answer(200, "text/html; charset=utf-8", kDocsPage);
   }
-  throw Refused(404, "NOT_FOUND", "no such route");
 }
-
-}  // namespace
 
 std::string error_body(std::string_view code, std::string_view message, const std::string& request_id) {
   return "{\"code\":" + text::json_string(code) + ",\"message\":" + text::json_string(message) + ",\"request_id\":" + text::json_string(request_id) + "}\n";
@@ -132,14 +137,13 @@ bool Gateway::origin_allowed(const http::Exchange& exchange, const std::string& 
 bool Gateway::host_allowed(const http::Exchange& exchange) const {
   // Without a key, what keeps a web page away from a server on this machine is the page's own name: one that its owner let point here (DNS rebinding)
   // comes as Host.
-  if (!config_.api_key.empty() || !config_.admin_api_key.empty()) return true;
+  if (has_keys()) return true;
   const std::string host = exchange.header("Host");
   return host.empty() || is_loopback_name(host_name(host)) || host_name(host) == config_.host;
 }
 
 Gateway::Admitted Gateway::admit(const http::Exchange& exchange, Access access) const {
-  const bool closed = !config_.api_key.empty() || !config_.admin_api_key.empty();
-  if (!closed || access == Access::open) return Admitted::yes;
+  if (!has_keys() || access == Access::open) return Admitted::yes;
   bool given = false, admitted = false;
   const auto try_key = [&](const std::string& key) {
     if (key.empty()) return;

@@ -22,7 +22,7 @@ struct Call {
 class Gateway final : public http::Handler {
  public:
   /// Both outlive it.
-  Gateway(stacyvm::Instance& instance, const Config& config) : instance_(instance), config_(config) {}
+  Gateway(stacyvm::Instance& instance, const Config& config);
 
   void serve(http::Exchange& exchange) override;
   void converse(http::Exchange& exchange, http::Socket& socket) override;
@@ -35,8 +35,12 @@ class Gateway final : public http::Handler {
   Admitted admit(const http::Exchange& exchange, Access access) const;
   Call open(http::Exchange& exchange, Match match, std::string request_id);
 
+  bool has_keys() const noexcept { return !config_.api_key.empty() || !config_.admin_api_key.empty(); }
+  void act(http::Exchange& exchange, const Call& call) const;
+
   stacyvm::Instance& instance_;
   const Config& config_;
+  const std::string openapi_;
 };
 
 /// {"code", "message", "request_id"}.

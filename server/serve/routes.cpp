@@ -56,6 +56,9 @@ constexpr std::array kRoutes = {
     Route{"GET", "/api/v1/sandboxes/{id}/ports/{port}/ws", "port.dial", F::port},
     Route{"GET", "/api/v1/execs", "exec.list"},
     Route{"GET", "/api/v1/execs/{exec_id}", "exec.get"},
+    // --- the server itself
+    Route{"GET", "/api/v1/openapi.json", "", F::openapi},
+    Route{"GET", "/docs", "", F::docs, 200, A::open},
 };
 
 /// Segments of a path without its first slash, and without the empty one behind a last slash.

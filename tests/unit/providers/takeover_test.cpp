@@ -54,7 +54,7 @@ TEST_CASE("a launcher has one owner, and the next one needs the key") {
   CHECK(Rendezvous(state.directory).key() == rendezvous.key());
   CHECK(take(reactor, state, rendezvous) == Code::not_found);  // nobody listens yet
 
-  auto owner = std::make_unique<LauncherClient>(reactor, state.instance, state.rootless, -1, &rendezvous, true);
+  auto owner = std::make_unique<LauncherClient>(reactor, state.instance, state.rootless, -1, -1, &rendezvous, true);
   if (owner->online().error != 0) return;
   CHECK(take(reactor, state, rendezvous) == Code::conflict);  // owned
   CHECK(owner->alive());

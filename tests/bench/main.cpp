@@ -30,19 +30,20 @@ constexpr Counts kFull{400, 150, 150, 3000, 300, 5, 5, 1'000'000'000, 10'000, 10
 constexpr Counts kQuick{3, 2, 2, 5, 2, 1, 1, 4'000'000, 50, 40};
 
 constexpr char kUsage[] =
-    "usage: bench [--quick] [--iterations PERCENT] [--only NAME[,NAME...]] [--user UID] [--dir DIRECTORY] [--json]\n"
+    "usage: bench [--quick] [--iterations PERCENT] [--only NAME[,NAME...]] [--user UID] [--dir DIRECTORY] [--server FILE] [--json]\n"
     "\n"
     "  --quick       a few of each: only shows that it runs\n"
     "  --iterations  more or fewer of each, in percent of the usual number\n"
-    "  --only        of: spawn mounts exec files unpack scale\n"
+    "  --only        of: spawn mounts exec files unpack scale http\n"
     "  --user        the ordinary user that stands for rootless when started as root (65534)\n"
     "  --dir         where the state directory is made: on a disk, not in memory (TMPDIR, or /var/tmp)\n"
+    "  --server      the stacyvm executable; without it nothing is measured over HTTP\n"
     "  --json        JSON instead of the table\n";
 
 struct Options {
   Counts counts = kFull;
   std::string only;
-  std::string directory;
+  std::string directory, server;
   uid_t user = 65534;
   bool json = false;
   bool wants(const char* name) const { return only.empty() || ("," + only + ",").find("," + std::string(name) + ",") != std::string::npos; }
@@ -72,6 +73,7 @@ Options parse(int argc, char** argv) {
     else if (option == "--only") options.only = argument();
     else if (option == "--user") options.user = static_cast<uid_t>(number(argument(), 1, 0x7fffffff));
     else if (option == "--dir") options.directory = argument();
+    else if (option == "--server") options.server = argument();
     else if (option == "--json") options.json = true;
     else throw std::invalid_argument(option);
   }
@@ -144,6 +146,7 @@ void measure(const Options& options, const Task& task, const std::string& state_
   if (options.wants("files")) measure_files(context, library);
   if (options.wants("unpack")) measure_unpack(context, library);
   if (options.wants("scale")) measure_scale(context, library);
+  if (options.wants("http") && !options.server.empty()) measure_http(context, library, options.server);
 }
 
 /// Measures in a process of its own: identities and mounts do not come back, and no thread of the library is ever copied.

@@ -35,6 +35,9 @@ void measure_files(const Context& context, const Library& library);
 /// `counts.live` sandboxes at once: how long one takes to start among none, a tenth and all of them, what one costs in memory and
 /// descriptors, how long a command in one of them takes, and how many start per second when asked for all at once.
 void measure_scale(const Context& context, const Library& library);
+/// `server`: the stacyvm executable. A command over HTTP beside one in this process, answers per second, a fresh GET among open streams, and sandboxes
+/// created by several callers at once.
+void measure_http(const Context& context, const Library& library, const std::string& server);
 /// A sandbox from a tar of many small files, beside tar's unpacking of it into a tmpfs.
 void measure_unpack(const Context& context, const Library& library);
 

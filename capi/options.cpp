@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/fields.hpp"
+#include "model/limits.hpp"
 #include "model/utf8.hpp"
 #include "protocol/message.hpp"
 
@@ -105,6 +106,19 @@ model::Identity session_identity(const stacyvm_session_options& o) {
   return identity;
 }
 
+model::Settings settings_of(const stacyvm_options& o) {
+  if (!o.settings || !*o.settings) return {};
+  const size_t size = ::strnlen(o.settings, model::kMaxSettingsBytes + 1);
+  if (size > model::kMaxSettingsBytes)
+    throw invalid("settings", "longer than " + std::to_string(model::kMaxSettingsBytes) + " bytes").with("limit", static_cast<long long>(model::kMaxSettingsBytes));
+  try {
+    return model::decode<model::Settings>({}, {o.settings, size});
+  } catch (Error& error) {
+    error.prefix("settings");
+    throw;
+  }
+}
+
 model::SpawnRequest spawn_request(const stacyvm_spawn_options& o) {
   refuse_unknown_flags(o.flags, STACYVM_SPAWN_BEST_EFFORT | STACYVM_SPAWN_GET_OR_CREATE);
   if (o.reserved1 != 0) throw invalid("reserved1", "not zero");
@@ -135,7 +149,8 @@ model::SpawnRequest spawn_request(const stacyvm_spawn_options& o) {
   r.name = text_or_empty(o.name);
   r.idempotency_key = text_or_empty(o.idempotency_key);
   if (o.timeout_ms < -1) throw invalid("timeout_ms", "below -1");
-  r.timeout_ms = o.timeout_ms == -1 ? 0 : o.timeout_ms;  // the instance has no default: both mean none
+  r.timeout_ms = o.timeout_ms == -1 ? 0 : o.timeout_ms;  // of the sandbox: none either way
+  r.template_name = text_or_empty(o.template_name);
   return r;
 }
 

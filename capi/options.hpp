@@ -8,6 +8,7 @@
 #include "error.hpp"
 #include "model/records.hpp"
 #include "model/requests.hpp"
+#include "model/settings.hpp"
 
 namespace svm::capi {
 
@@ -70,6 +71,7 @@ std::string required_text(const char* text, const char* field);
 
 /// Of the embedding application, or of one of its callers.
 model::Identity session_identity(const stacyvm_session_options& o);
+model::Settings settings_of(const stacyvm_options& o);
 model::SpawnRequest spawn_request(const stacyvm_spawn_options& o);
 /// `streamed`: for exec_start. Error invalid for what the other form alone takes.
 model::ExecRequest exec_request(const stacyvm_exec_options& o, std::string id, bool streamed);

@@ -141,6 +141,13 @@ typedef struct stacyvm_options {
   int32_t log_fd_plus1;  /**< 0: no diagnostics. Otherwise a descriptor + 1, which the library duplicates; one line per record. A
                               descriptor that would block loses the line. */
   uint32_t log_level;    /**< STACYVM_LOG_. */
+  const char *settings;  /**< NULL: none. What holds for everybody who uses the instance, as a JSON object of at most 1 MiB; each member may be left
+                              out, one that is not known is STACYVM_E_INVALID ("field" is its path: "defaults.ttl"):
+                              {"defaults": {what a request gets that does not say: "image", "provider", "memory_mb", "disk_mb", "vcpus", "pids" (best
+                              effort), "ttl", "default_exec_timeout"; and the most there may be: "max_ttl" (of spawns, extends and templates), "max_exec_timeout"
+                              (no command does without one then), "max_sandboxes", "max_sandboxes_per_owner". Beyond these: STACYVM_E_LIMIT},
+                              "images": {"aliases": {an image's name: what it stands for, "host" or an absolute path, also for callers that may name no path}}}.
+                              Durations are text such as "1h30m"; 0 and "" are the library's own. */
 } stacyvm_options;
 
 #define STACYVM_SESSION_REMOTE UINT64_C(1) /**< The caller is somebody else than the embedding application, such as a client of its server: it may
@@ -195,7 +202,11 @@ typedef struct stacyvm_spawn_options {
                               same sandbox and starts nothing, also while the first call is under way, after a reopen, and when the sandbox
                               has ended since (stacyvm_sandbox_info then says NOT_FOUND). With other options: CONFLICT. A spawn that fails
                               frees its key. */
-  int64_t timeout_ms;    /**< timeout_ms of commands that give none. 0, -1: none. At most 24 hours. */
+  int64_t timeout_ms;    /**< timeout_ms of commands that give none. 0, -1: that of the settings, or none. At most 24 hours. */
+  const char *template_name; /**< NULL: none. A template of "template.create": what it says holds where these options say nothing (labels and env: both),
+                              the sandbox has the label template=NAME, and the template's setup commands have run when it is handed out. One that fails is
+                              STACYVM_E_INVALID, field "setup[N]", with "exit_code" and the end of its standard error, and destroys the sandbox; TIMEOUT when all
+                              together take more than 10 minutes. NOT_FOUND there is none. */
 } stacyvm_spawn_options;
 
 #define STACYVM_EXEC_STDIN UINT64_C(1) /**< exec_start: the caller writes standard input. Otherwise it is stdin_data, or empty. */
@@ -220,7 +231,7 @@ typedef struct stacyvm_exec_options {
   const stacyvm_pair *env; /**< Over the sandbox's environment; keys must differ. */
   const char *cwd;         /**< NULL: the sandbox's working directory. */
   const char *user;        /**< NULL: the sandbox's default user. */
-  int64_t timeout_ms;      /**< 0: the sandbox's timeout_ms. -1: none. After it, the command's process group and session, and all that descend from them, are
+  int64_t timeout_ms;      /**< 0: the sandbox's timeout_ms, or the settings'. -1: none. After it, the command's process group and session, and all that descend from them, are
                                 killed; at most 24 hours. A process that has made a session of its own and whose parent has ended is no longer
                                 known as the command's: it ends with the sandbox. */
   uint64_t output_limit;   /**< Bytes of stdout and stderr together, after which the group is killed. 0: stacyvm_exec 16 MiB (at most
@@ -319,7 +330,7 @@ STACYVM_API uint32_t stacyvm_version(void);
 /** The same as text: "1.0.0". Static. */
 STACYVM_API const char *stacyvm_version_string(void);
 /** 1 if this library has the named feature, else 0 (also for NULL). Names: "native" (the native back end), "files", "queue",
- *  "exec.text", "detached", "names", "idempotency", "events", "exec.pty", "exec.background", "console". Later releases add names and never remove one. */
+ *  "exec.text", "detached", "names", "idempotency", "events", "exec.pty", "exec.background", "console", "settings", "templates". Later releases add names and never remove one. */
 STACYVM_API int32_t stacyvm_has_feature(const char *name);
 /** What STACYVM_INIT calls: zeroes `size` bytes at `options` and stores `size` in the first four. NULL or a size below 4: does nothing. */
 STACYVM_API void stacyvm_struct_init(void *options, uint32_t size);
@@ -425,6 +436,10 @@ STACYVM_API void stacyvm_op_cancel(stacyvm_op *op);
 STACYVM_API void stacyvm_op_close(stacyvm_op *op);
 
 /* -------------------------------------------------------------- sandboxes
+ * Templates are made, listed, shown, replaced and removed with "template.create" (CONFLICT one has the name), "template.list", ".get", ".update",
+ * ".delete" ("template": its name); "template.spawn" is "sandbox.spawn" of one. They keep what to spawn under a name: image, provider, limits, ttl, env, metadata,
+ * and setup commands. A tenant has at most 1,000. "allowed_hosts" and "secrets" are UNSUPPORTED unless empty; "pool_size" has no effect.
+ * "sandbox.admission" tells whether a spawn would be let in now.
  * More by stacyvm_call: "sandbox.list" with filters ("label": ["KEY=VALUE", at most 16], "state", "name", "owner_id"); "sandbox.update" replaces
  * "metadata"; "sandbox.destroy" with "keep" (a duration, at most 720h): how long the sandbox's record and history stay at least. Unasked
  * they stay 7 days with a state directory, and some moments without. "sandbox.prune" forgets what ended at least "older_than" ago (0: all
@@ -445,7 +460,7 @@ STACYVM_API int32_t stacyvm_sandbox_get(stacyvm_session *s, const char *id_or_na
 STACYVM_API const char *stacyvm_sandbox_id(const stacyvm_sandbox *sb);
 /** State, limits, expiry, and what is enforced, as a JSON object. Errors: NOT_FOUND it is gone. */
 STACYVM_API int32_t stacyvm_sandbox_info(stacyvm_sandbox *sb, char **json_out, stacyvm_error **err);
-/** Sets the expiry to now + ttl_ms (1 to 24 hours' worth). Errors: NOT_FOUND it is gone. */
+/** Sets the expiry to now + ttl_ms (1 to 24 hours' worth). Errors: NOT_FOUND it is gone; LIMIT beyond the settings' max_ttl. */
 STACYVM_API int32_t stacyvm_sandbox_extend(stacyvm_sandbox *sb, int64_t ttl_ms, stacyvm_error **err);
 /** Kills the sandbox and waits until its processes, mounts and groups are gone. Errors: NOT_FOUND it is gone already; TIMEOUT. */
 STACYVM_API int32_t stacyvm_sandbox_destroy(stacyvm_sandbox *sb, stacyvm_error **err);

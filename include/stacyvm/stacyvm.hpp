@@ -404,6 +404,7 @@ struct Spawn {
   uint64_t flags = 0;  ///< STACYVM_SPAWN_
   std::string name, idempotency_key;
   std::chrono::milliseconds timeout{0};  ///< of commands that give none
+  std::string template_name = {};
 };
 
 namespace detail {
@@ -435,6 +436,7 @@ class SpawnOptions {
     options_.name = spawn.name.c_str();
     options_.idempotency_key = spawn.idempotency_key.c_str();
     options_.timeout_ms = spawn.timeout.count();
+    options_.template_name = spawn.template_name.c_str();
   }
   SpawnOptions(const SpawnOptions&) = delete;
   SpawnOptions& operator=(const SpawnOptions&) = delete;
@@ -541,6 +543,7 @@ struct Options {
   uint64_t flags = 0;     ///< STACYVM_OPEN_
   int log_fd = -1;
   uint32_t log_level = STACYVM_LOG_DEFAULT;
+  std::string settings = {};  ///< JSON; empty: none.
 };
 
 /// Who calls. Empty means default throughout.
@@ -603,6 +606,7 @@ class Instance {
     o.flags = options.flags;
     o.log_fd_plus1 = options.log_fd + 1;
     o.log_level = options.log_level;
+    o.settings = options.settings.c_str();
     return o;
   }
   static stacyvm_session_options convert(const SessionOptions& options) {

@@ -18,7 +18,7 @@ namespace svm::gate {
 
 /// Operations that act on the world write an intent row before and an outcome row after. Reads of our own records do not: the answer is
 /// what the store already says, and two commits for each of thousands of list calls would buy nothing; their failures leave one row.
-constexpr bool acts(const ops::Row& row) { return row.effect == ops::Effect::write || row.scope != ops::Scope::sandbox_read; }
+constexpr bool acts(const ops::Row& row) { return row.effect == ops::Effect::write || !ops::reads_records(row.scope); }
 
 template <class O>
 class Call {
@@ -117,6 +117,10 @@ class Call {
       act_.object = is_id ? act_.manager.get(request_.id) : act_.manager.get_named(act_.caller.tenant, request_.id);
       object_ = request_.id = act_.object.id;
       if (!may_see(act_.caller, act_.object)) throw sandbox_not_found();
+    } else if constexpr (std::is_same_v<Request, model::TemplateCreateRequest>) {
+      object_ = request_.body.name;
+    } else if constexpr (std::is_same_v<Request, model::TemplateUpdateRequest> || std::is_same_v<Request, model::TemplateIdRequest>) {
+      object_ = request_.template_name;
     }
   }
 
@@ -185,7 +189,7 @@ class Call {
       }
     }
     outcome.outcome = code_name(code_);
-    if constexpr (std::is_same_v<O, ops::SandboxSpawn>)
+    if constexpr (std::is_same_v<O, ops::SandboxSpawn> || std::is_same_v<O, ops::TemplateSpawn>)
       if (!failure_) outcome.object = answer_->record.id;  // the sandbox that was there already, perhaps
     if constexpr (std::is_same_v<AnswerOf<O>, model::ExecResponse>)
       if (!failure_) message_ = exec_summary(answer_->reason, answer_->exit_code);
@@ -205,7 +209,8 @@ class Call {
   void tell_failure() {
     if (!acts(O::row)) return;
     model::SandboxRecord sandbox = act_.object;
-    if (sandbox.id.empty()) sandbox.id = object_, sandbox.tenant_id = act_.caller.tenant;
+    if (sandbox.id.empty()) sandbox.tenant_id = act_.caller.tenant;
+    if (sandbox.id.empty() && is_random_id(model::kIdPrefix, object_)) sandbox.id = object_;
     Witness(act_.manager.events(), sandbox).failed(O::row.name, code_, errno_, message_);
   }
 

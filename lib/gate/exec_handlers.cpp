@@ -21,10 +21,16 @@ static_assert(model::kMaxTerminalSide == protocol::kMaxTerminalSide);
 static_assert(model::kMinRingBytes == protocol::kMinRingBytes && model::kMaxRingBytes == protocol::kMaxRingBytes);
 static_assert(model::kMaxIdBytes == protocol::kMaxExecIdBytes);
 
-// A command without a timeout has the sandbox's; -1 is none whatever that says.
+// A command without a timeout has the sandbox's, or the settings'; -1 is none whatever those say, unless there is a maximum.
 void fill_timeout(const Act& act, model::ExecRequest& request) {
+  const model::Defaults& defaults = act.manager.settings().defaults;
+  const int64_t most = defaults.max_exec_timeout_ms;
+  if (most != 0 && (request.timeout_ms < 0 || request.timeout_ms > most)) throw manager::beyond("timeout", most);
   if (request.timeout_ms == 0) request.timeout_ms = act.object.timeout_ms;
+  if (request.timeout_ms == 0) request.timeout_ms = defaults.default_exec_timeout_ms;
   if (request.timeout_ms < 0) request.timeout_ms = 0;
+  // Also of a sandbox that was made when the maximum was another.
+  if (most != 0 && (request.timeout_ms == 0 || request.timeout_ms > most)) request.timeout_ms = most;
 }
 
 // What the agent is asked for. Gives the command its id.

@@ -69,6 +69,13 @@ SVM_HANDLER(SandboxExtend, NoPlan)
 SVM_HANDLER(SandboxUpdate, NoPlan)
 SVM_HANDLER(SandboxStats, NoPlan)
 SVM_HANDLER(SandboxPrune, NoPlan)
+SVM_HANDLER(SandboxAdmission, NoPlan)
+SVM_HANDLER(TemplateCreate, NoPlan)
+SVM_HANDLER(TemplateList, NoPlan)
+SVM_HANDLER(TemplateGet, NoPlan)
+SVM_HANDLER(TemplateUpdate, NoPlan)
+SVM_HANDLER(TemplateDelete, NoPlan)
+SVM_HANDLER(TemplateSpawn, manager::ResolvedSpawn)
 SVM_HANDLER(ExecStart, Message)
 SVM_HANDLER(ExecList, NoPlan)
 SVM_HANDLER(ExecGet, NoPlan)
@@ -119,6 +126,19 @@ std::string_view exec_reason_name(protocol::ExecReason reason) noexcept;
 
 /// Error not_found. One text for unknown, destroyed and another tenant's, so that they cannot be told apart.
 Error sandbox_not_found();
+/// A path of the host, and not the name of an image. A relative one without "./" is only ever looked up for a local caller
+/// (images::resolve), so this need not guess at file names.
+bool names_host_path(std::string_view image) noexcept;
+/// Error forbidden where a caller that is not local names one.
+void refuse_host_path(const model::Identity& caller, std::string_view image);
+/// A spawn with what its template says, if it names one; Error not_found, or what this caller may not ask for.
+manager::ResolvedSpawn resolve_spawn(Act& act, model::SpawnRequest& request);
+model::SandboxInfo run_spawn(Act& act, manager::ResolvedSpawn&& plan);
+/// The request with what the template says wherever the request says nothing. Labels and environment: of both, the request's first.
+void apply_template(const model::Template& body, model::SpawnRequest& request);
+/// Runs the commands one after another. Throws Error invalid, field "setup[N]", for the first one that does not end well.
+void run_setup(providers::Session& session, const std::vector<std::string>& setup);
+
 /// The record as the caller may see it.
 model::SandboxInfo shown(const model::Identity& caller, model::SandboxRecord&& record);
 /// Whether the caller may know of the sandbox.

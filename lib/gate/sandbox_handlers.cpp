@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "gate/handlers.hpp"
+#include "model/fields.hpp"
 #include "model/limits.hpp"
 
 namespace svm::gate {
@@ -9,12 +10,13 @@ namespace {
 
 constexpr int64_t kStatsMs = 2'000;  // how long an agent may take to say what it takes microseconds to find out
 
-// A path of the host, and not the name of an image. A relative one without "./" is only ever looked up for a local caller
-// (images::resolve), so this need not guess at file names.
-bool names_host_path(std::string_view image) noexcept { return !image.empty() && (image[0] == '/' || image[0] == '.'); }
-
 Error forbidden(std::string field) {
   return Error(Code::forbidden, field + ": only the embedding application may name host paths").with("field", field);
+}
+
+void refuse_host_paths(const model::Identity& caller, const model::SpawnRequest& request) {
+  if (!caller.local && !request.mounts.empty()) throw forbidden("mounts");
+  refuse_host_path(caller, request.image);
 }
 
 bool has_label(const model::StringMap& labels, std::string_view wanted) {
@@ -61,20 +63,45 @@ bool may_see(const model::Identity& caller, const model::SandboxRecord& record) 
   return caller.tenant.empty() || caller.tenant == record.tenant_id;
 }
 
-manager::ResolvedSpawn Handler<ops::SandboxSpawn>::resolve(Act& act, model::SpawnRequest& request) {
-  if (!act.caller.local) {
-    if (!request.mounts.empty()) throw forbidden("mounts");
-    if (names_host_path(request.image)) throw forbidden("image");
-  }
-  if (!act.caller.owner.empty()) request.owner_id = act.caller.owner;
-  return act.manager.resolve(request, act.caller);
+bool names_host_path(std::string_view image) noexcept { return !image.empty() && (image[0] == '/' || image[0] == '.'); }
+
+void refuse_host_path(const model::Identity& caller, std::string_view image) {
+  if (!caller.local && names_host_path(image)) throw forbidden("image");
 }
-model::SandboxInfo Handler<ops::SandboxSpawn>::run(Act& act, model::SpawnRequest&, Plan& plan) {
+
+manager::ResolvedSpawn resolve_spawn(Act& act, model::SpawnRequest& request) {
+  refuse_host_paths(act.caller, request);
+  const bool own_image = !request.image.empty();
+  if (!act.caller.owner.empty()) request.owner_id = act.caller.owner;
+  std::optional<model::TemplateRecord> source;
+  if (!request.template_name.empty()) {
+    source = act.manager.get_template(act.caller.tenant, request.template_name);
+    apply_template(source->body, request);
+    model::validate(request);  // what fits in either may be too much together
+  }
+  // A path in a template was put there by the embedding application: for others to use, but not to know.
+  manager::ResolvedSpawn spawn = act.manager.resolve(request, act.caller, act.caller.local || !own_image);
+  if (source && !source->body.setup.empty())
+    spawn.prepare = [setup = std::move(source->body.setup)](providers::Session& session) { run_setup(session, setup); };
+  return spawn;
+}
+model::SandboxInfo run_spawn(Act& act, manager::ResolvedSpawn&& plan) {
   const std::string id = plan.record.id;
   model::SandboxInfo info = shown(act.caller, act.manager.spawn(std::move(plan)));
   info.existed = info.record.id != id;
   return info;
 }
+
+manager::ResolvedSpawn Handler<ops::SandboxSpawn>::resolve(Act& act, model::SpawnRequest& request) { return resolve_spawn(act, request); }
+model::SandboxInfo Handler<ops::SandboxSpawn>::run(Act& act, model::SpawnRequest&, Plan& plan) { return run_spawn(act, std::move(plan)); }
+
+NoPlan Handler<ops::SandboxAdmission>::resolve(Act& act, model::SpawnRequest& request) {
+  refuse_host_paths(act.caller, request);
+  if (!act.caller.owner.empty()) request.owner_id = act.caller.owner;
+  if (!request.template_name.empty()) apply_template(act.manager.get_template(act.caller.tenant, request.template_name).body, request);
+  return {};
+}
+model::Admission Handler<ops::SandboxAdmission>::run(Act& act, model::SpawnRequest& request, NoPlan&) { return act.manager.admission(request, act.caller); }
 
 NoPlan Handler<ops::SandboxGet>::resolve(Act&, model::GetRequest&) { return {}; }
 model::SandboxInfo Handler<ops::SandboxGet>::run(Act& act, model::GetRequest&, NoPlan&) { return shown(act.caller, std::move(act.object)); }

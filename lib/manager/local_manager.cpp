@@ -24,6 +24,7 @@
 #include "manager/lifecycle.hpp"
 #include "manager/manager.hpp"
 #include "manager/private_instance.hpp"
+#include "model/duration.hpp"
 #include "model/fields.hpp"
 #include "providers/native/native.hpp"
 
@@ -45,6 +46,9 @@ constexpr std::string_view kNotRequest[] = {"idempotency_key"};
 constexpr std::string_view kNotSpec[] = {"name", "get_or_create", "idempotency_key", "ttl", "metadata", "owner_id"};
 
 Error not_found() { return Error(Code::not_found, "sandbox not found"); }
+Error template_not_found(std::string_view name) {
+  return Error(Code::not_found, "template not found: " + std::string(name)).with("field", "template");
+}
 
 /// One sandbox that this instance runs.
 struct Live {
@@ -63,6 +67,7 @@ using TenantName = std::pair<std::string, std::string>;  // a tenant, and a name
 class LocalManager final : public Manager {
  public:
   explicit LocalManager(const Options& options) : options_(options) {
+    refuse_unknown_provider(options.settings.defaults.provider, "defaults.provider", Code::invalid);
     if (options.state_directory.empty()) {
       private_ = std::make_unique<PrivateInstance>();
       store_ = store::open_sqlite_memory();
@@ -111,26 +116,28 @@ class LocalManager final : public Manager {
   events::Log& events() noexcept override { return *events_; }
   channel::Reactor& reactor() noexcept override { return reactor_; }
 
-  ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) override {
-    if (!request.provider.empty() && request.provider != "native")
-      throw Error(Code::not_found, "provider not found: " + request.provider + " is not in this build; native is").with("field", "provider");
+  const model::Settings& settings() const noexcept override { return options_.settings; }
+
+  ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller, bool host_path) override {
+    const model::Defaults& defaults = options_.settings.defaults;
+    refuse_unknown_provider(request.provider);
     if (!request.network.empty() && request.network != "none")
       throw Error(Code::unsupported, "network " + request.network + ": only none is offered").with("field", "network");
     ResolvedSpawn spawn;
     SandboxRecord& record = spawn.record;
     record.id = random_id("sb-");
     record.provider = "native";
-    record.image = request.image.empty() ? "host" : request.image;
-    record.memory_bytes = request.memory_bytes ? request.memory_bytes : kDefaultMemoryBytes;
+    record.image = !request.image.empty() ? request.image : usual_image();
+    record.memory_bytes = request.memory_bytes ? request.memory_bytes : defaults.usual_memory();
     // Files live in memory: a disk larger than memory could only end in an out-of-memory kill.
-    record.disk_bytes = request.disk_bytes ? request.disk_bytes : std::min(kDefaultDiskBytes, record.memory_bytes);
+    record.disk_bytes = request.disk_bytes ? request.disk_bytes : std::min(defaults.usual_disk(), record.memory_bytes);
     if (record.disk_bytes > record.memory_bytes) {
       if (request.memory_bytes != 0)
         throw Error(Code::invalid, "disk: at most the memory limit, for files are kept in memory").with("field", "disk_mb").with("limit", static_cast<long long>(record.memory_bytes >> 20));
       record.memory_bytes = record.disk_bytes;
     }
-    record.milli_cpus = request.milli_cpus ? request.milli_cpus : kDefaultMilliCpus;
-    record.pids = request.pids ? request.pids : kDefaultPids;
+    record.milli_cpus = request.milli_cpus ? request.milli_cpus : defaults.usual_cpus();
+    record.pids = request.pids ? request.pids : defaults.usual_pids();
     record.profile = request.profile.empty() ? "default" : request.profile;
     record.user = request.user.empty() ? "user" : request.user;
     record.network = "none";
@@ -138,7 +145,9 @@ class LocalManager final : public Manager {
     record.tenant_id = caller.tenant;
     record.metadata = request.metadata;
     record.created_ms = system_clock().wall_ms();
-    record.expires_ms = record.created_ms + (request.ttl_ms ? request.ttl_ms : kDefaultTtlMs);
+    if (request.ttl_ms > defaults.most_ttl_ms()) throw beyond("ttl", defaults.most_ttl_ms());
+    if (defaults.max_exec_timeout_ms != 0 && request.timeout_ms > defaults.max_exec_timeout_ms) throw beyond("timeout", defaults.max_exec_timeout_ms);
+    record.expires_ms = record.created_ms + (request.ttl_ms ? request.ttl_ms : defaults.usual_ttl_ms());
     record.name = request.name;
     record.timeout_ms = request.timeout_ms;
     spawn.get_or_create = request.get_or_create;
@@ -151,7 +160,7 @@ class LocalManager final : public Manager {
 
     providers::LaunchSpec& launch = spawn.launch;
     launch.id = record.id;
-    launch.root = images::resolve(record.image, caller.local);
+    launch.root = root_of(record.image, caller.local, host_path || request.image.empty());
     launch.memory_bytes = record.memory_bytes;
     launch.disk_bytes = record.disk_bytes;
     launch.milli_cpus = record.milli_cpus;
@@ -180,7 +189,8 @@ class LocalManager final : public Manager {
     }
     const Counted counted(*this);
     store::Store::Reserve reserve;
-    reserve.max_live = kMaxSandboxes;
+    reserve.max_live = options_.settings.defaults.most_sandboxes();
+    reserve.max_live_of_owner = options_.settings.defaults.max_sandboxes_per_owner;
     reserve.key = spawn.idempotency_key;
     reserve.request = spawn.request;
     reserve.now_ms = system_clock().wall_ms();
@@ -204,6 +214,7 @@ class LocalManager final : public Manager {
       add(record);
       announce("sandbox.created", record, [&](events::Data& data) { data.text("image", images::is_path(record.image) ? kHiddenPath : record.image).text("provider", record.provider).text("name", record.name); });
       session = provider_->launch(spawn.launch, kSpawnTimeoutMs, when_gone(record.id));
+      if (spawn.prepare) prepare(spawn, session);
       record.enforced = session->enforced();
       record.unenforced = session->unenforced();
       record.state = State::running;
@@ -271,7 +282,8 @@ class LocalManager final : public Manager {
 
   SandboxRecord extend(std::string_view id, int64_t ttl_ms) override {
     require_writable();
-    if (ttl_ms < kMinTtlMs || ttl_ms > kMaxTtlMs) throw Error(Code::invalid, "ttl: more than 0 and at most 24h").with("field", "ttl").with("limit", "24h");
+    if (ttl_ms < kMinTtlMs) throw Error(Code::invalid, "ttl: more than 0").with("field", "ttl").with("limit", kMinTtlMs);
+    if (ttl_ms > options_.settings.defaults.most_ttl_ms()) throw beyond("ttl", options_.settings.defaults.most_ttl_ms());
     const std::lock_guard edit(edit_mutex_);
     SandboxRecord record;
     std::shared_ptr<providers::Session> session;
@@ -389,6 +401,58 @@ class LocalManager final : public Manager {
     finish(std::move(record), Event::gone, why);
   }
 
+  model::Admission admission(const model::SpawnRequest& request, const model::Identity& caller) override {
+    const model::Defaults& defaults = options_.settings.defaults;
+    refuse_unknown_provider(request.provider);
+    model::Admission answer;
+    answer.max_ttl_ms = defaults.most_ttl_ms();
+    answer.most = defaults.most_sandboxes();
+    answer.active = store_->live_count();
+    if (!request.owner_id.empty()) {
+      answer.owner_most = defaults.max_sandboxes_per_owner;
+      answer.owner_active = store_->live_count_of(caller.tenant, request.owner_id);
+    }
+    if (request.ttl_ms > answer.max_ttl_ms)
+      answer.reason = "max_ttl";
+    else if (answer.active >= answer.most)
+      answer.reason = "max_sandboxes";
+    else if (answer.owner_most != 0 && answer.owner_active >= answer.owner_most)
+      answer.reason = "max_sandboxes_per_owner";
+    answer.allowed = answer.reason.empty();
+    return answer;
+  }
+
+  model::TemplateRecord create_template(std::string_view tenant, model::Template body) override {
+    require_writable();
+    model::TemplateRecord record{std::string(tenant), std::move(body), system_clock().wall_ms(), 0};
+    record.updated_ms = record.created_ms;
+    if (!store_->insert_template(record)) throw Error(Code::conflict, "name: there is a template " + record.body.name).with("field", "name");
+    return record;
+  }
+
+  model::TemplateRecord update_template(std::string_view tenant, model::Template body) override {
+    require_writable();
+    const std::lock_guard edit(edit_mutex_);
+    const model::TemplateRecord before = get_template(tenant, body.name);
+    model::TemplateRecord record{std::string(tenant), std::move(body), before.created_ms, system_clock().wall_ms()};
+    if (record.body.version == 0) record.body.version = before.body.version < INT32_MAX ? before.body.version + 1 : before.body.version;
+    if (!store_->update_template(record)) throw template_not_found(record.body.name);
+    return record;
+  }
+
+  void delete_template(std::string_view tenant, std::string_view name) override {
+    require_writable();
+    if (!store_->remove_template(tenant, name)) throw template_not_found(name);
+  }
+
+  model::TemplateRecord get_template(std::string_view tenant, std::string_view name) override {
+    std::optional<model::TemplateRecord> record = store_->get_template(tenant, name);
+    if (!record) throw template_not_found(name);
+    return std::move(*record);
+  }
+
+  std::vector<model::TemplateRecord> templates(std::string_view tenant) override { return store_->templates(tenant); }
+
   std::shared_ptr<providers::Session> session(std::string_view id) override {
     const std::lock_guard lock(mutex_);
     return running(id).session;
@@ -406,6 +470,7 @@ class LocalManager final : public Manager {
 
   void leave(int64_t timeout_ms) override {
     if (!options_.detached) return shutdown(timeout_ms);
+    end_preparations();
     {
       std::unique_lock lock(mutex_);
       closed_ = true;
@@ -434,9 +499,9 @@ class LocalManager final : public Manager {
   void shutdown(int64_t timeout_ms) override {
     const int64_t deadline = system_clock().monotonic_ms() + timeout_ms;
     std::vector<std::string> ids;
+    end_preparations();
     {
       std::unique_lock lock(mutex_);
-      closed_ = true;
       settled_.notify_all();
       // A spawn that passed the check before may still be adding itself.
       if (!idle_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return spawning_ == 0; }))
@@ -487,6 +552,67 @@ class LocalManager final : public Manager {
       error.prefix(options_.state_directory);
       throw std::move(error).with("field", "state_dir");
     }
+  }
+
+  static void refuse_unknown_provider(const std::string& name, const char* field = "provider", Code code = Code::not_found) {
+    if (!name.empty() && name != "native")
+      throw Error(code, "provider not found: " + name + " is not in this build; native is").with("field", field);
+  }
+
+  const std::string& usual_image() const {
+    static const std::string kHost = "host";
+    const std::string& image = options_.settings.defaults.image;
+    return image.empty() ? kHost : image;
+  }
+
+  /// What an image's name stands for. `local`: the caller may know paths of the host; `host_path`: the name may be one.
+  images::Root root_of(const std::string& name, bool local, bool host_path) const {
+    const model::StringMap& aliases = options_.settings.images.aliases;
+    const auto alias = aliases.find(name);
+    const bool known = alias != aliases.end();
+    if (!known && !host_path) return images::resolve(name, false);
+    try {
+      return images::resolve(known ? alias->second : name, true);
+    } catch (const Error& error) {
+      if (local || (!known && !images::is_path(name))) throw;
+      options_.log.write(LogLevel::warn, error.message());
+      const std::string shown = images::is_path(name) ? std::string(kHiddenPath) : name;
+      throw Error(Code::unavailable, "image " + shown + ": what it stands for cannot be used").with("field", "image");
+    }
+  }
+
+  /// Has the sandbox made ready. One whose owner dies or leaves meanwhile is not to live on.
+  void prepare(ResolvedSpawn& spawn, const std::shared_ptr<providers::Session>& session) {
+    const int64_t start = system_clock().monotonic_ms();
+    if (options_.detached) session->expire(spawn.record.expires_ms - system_clock().wall_ms() + model::kSetupTimeoutMs);
+    const auto place = [&] {
+      const std::lock_guard lock(mutex_);
+      if (closed_) throw Error(Code::closed, "the instance is shutting down");
+      return preparing_.insert(preparing_.end(), session);
+    }();
+    const auto leave = [&] {
+      const std::lock_guard lock(mutex_);
+      preparing_.erase(place);
+    };
+    try {
+      spawn.prepare(*session);
+    } catch (...) {
+      leave();
+      throw;
+    }
+    leave();
+    spawn.record.expires_ms += system_clock().monotonic_ms() - start;  // its life begins now
+  }
+
+  /// From here on nothing is begun, and what is being made ready fails.
+  void end_preparations() {
+    std::list<std::shared_ptr<providers::Session>> preparing;
+    {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+      preparing = preparing_;
+    }
+    for (const auto& session : preparing) end_quietly(session);
   }
 
   using Streams = std::map<channel::Stream*, std::shared_ptr<channel::Stream>>;  // entries move from one to another without memory
@@ -1125,6 +1251,7 @@ class LocalManager final : public Manager {
   std::condition_variable settled_;  // spawns that wait for another one, or for an end
   bool closed_ = false, ending_ = false, recovering_ = true;
   unsigned spawning_ = 0, ended_ = 0;  // sandboxes being started; ended ones so far
+  std::list<std::shared_ptr<providers::Session>> preparing_;
   unsigned expiring_ = 0;              // reapers in expire()
   std::unordered_map<std::string, Live> sandboxes_;
   struct Named {
@@ -1141,6 +1268,12 @@ class LocalManager final : public Manager {
 };
 
 }  // namespace
+
+Error beyond(std::string field, int64_t most_ms) {
+  std::string most = model::duration_format(most_ms * 1'000'000);
+  std::string message = field + ": at most " + most;
+  return Error(Code::limit, std::move(message)).with("field", std::move(field)).with("limit", std::move(most));
+}
 
 std::unique_ptr<Manager> Manager::open(const Options& options) { return std::make_unique<LocalManager>(options); }
 

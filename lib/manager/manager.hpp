@@ -1,6 +1,7 @@
 // Sandboxes as a set: lifecycle, reservations, deadlines, recovery. Reached only through the gate.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,19 +9,20 @@
 #include <vector>
 
 #include "audit/log.hpp"
+#include "core/error.hpp"
 #include "core/log.hpp"
 #include "events/log.hpp"
 #include "model/limits.hpp"
 #include "model/records.hpp"
+#include "model/settings.hpp"
+#include "model/templates.hpp"
 #include "providers/provider.hpp"
 #include "store/store.hpp"
 
 namespace svm::manager {
 
 // Limits of an instance; those of one sandbox are in model/limits.hpp. Each has a test at the limit and beyond.
-using model::kDefaultTtlMs, model::kMaxTtlMs, model::kMinTtlMs;
-using model::kDefaultMemoryBytes, model::kDefaultDiskBytes, model::kDefaultMilliCpus, model::kDefaultPids;
-inline constexpr uint32_t kMaxSandboxes = 10'000;      // live in one instance
+using model::kMaxTtlMs, model::kMinTtlMs;
 inline constexpr int64_t kSpawnTimeoutMs = 30'000;
 inline constexpr int64_t kDestroyTimeoutMs = 10'000;
 
@@ -33,8 +35,12 @@ struct Options {
   bool best_effort = false;
   bool detached = false;  // sandboxes outlive this process; needs a state directory
   audit::Durability durability = audit::Durability::interval;
+  model::Settings settings;
   Log log;
 };
+
+/// Error limit: the field may be at most so long.
+Error beyond(std::string field, int64_t most_ms);
 
 /// A spawn with every default filled in.
 struct ResolvedSpawn {
@@ -42,6 +48,8 @@ struct ResolvedSpawn {
   providers::LaunchSpec launch;
   bool get_or_create = false;
   std::string idempotency_key, request;  // and the fingerprint of what was asked
+  // Called with the sandbox before anybody else has it; where it throws the spawn fails, and nothing is left.
+  std::function<void(providers::Session&)> prepare;
 };
 
 /// Thread-safe; no lock is held across a provider call. Functions throw Error.
@@ -57,8 +65,11 @@ class Manager {
   virtual events::Log& events() noexcept = 0;
   /// What drives the sandboxes' channels; lives as long as the manager.
   virtual channel::Reactor& reactor() noexcept = 0;
-  /// Fills defaults, resolves the image, chooses the provider. Nothing is reserved.
-  virtual ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) = 0;
+  virtual const model::Settings& settings() const noexcept = 0;
+  /// Fills defaults, resolves the image, chooses the provider. Nothing is reserved. `host_path`: the image may be one.
+  virtual ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller, bool host_path) = 0;
+  /// Whether it would be let in now. Error not_found as resolve() for the provider; the image is not looked at.
+  virtual model::Admission admission(const model::SpawnRequest& request, const model::Identity& caller) = 0;
   /// Writes the record (the reservation), starts the sandbox, returns its running record. A record with another id than the spawn's is that
   /// of a sandbox which is there already: the one that the idempotency key stands for (in whatever state it is now), or with get_or_create
   /// the live one of that name and spec. One that is being started or destroyed is waited for.
@@ -74,6 +85,7 @@ class Manager {
   /// The history of commands, up to this moment.
   virtual std::vector<model::ExecRecord> execs(const store::Store::ExecQuery& query) = 0;
   virtual std::optional<model::ExecRecord> exec(std::string_view id) = 0;
+  /// Error limit beyond the settings' max_ttl.
   virtual model::SandboxRecord extend(std::string_view id, int64_t ttl_ms) = 0;
   /// What a running sandbox uses now.
   virtual model::SandboxStats stats(std::string_view id) = 0;
@@ -84,6 +96,12 @@ class Manager {
   /// Forgets sandboxes of the tenant ("": of all) that ended at least so long ago, but for those that are to be kept or that an idempotency
   /// key still stands for; returns how many.
   virtual uint32_t prune(std::string_view tenant, int64_t older_than_ms) = 0;
+  /// The tenant's templates. Error conflict when there is one of the name already; not_found, the same for each, when there is none.
+  virtual model::TemplateRecord create_template(std::string_view tenant, model::Template body) = 0;
+  virtual model::TemplateRecord update_template(std::string_view tenant, model::Template body) = 0;
+  virtual void delete_template(std::string_view tenant, std::string_view name) = 0;
+  virtual model::TemplateRecord get_template(std::string_view tenant, std::string_view name) = 0;
+  virtual std::vector<model::TemplateRecord> templates(std::string_view tenant) = 0;
   /// The session of a running sandbox. Error not_found as get(); Error conflict while it is being made or destroyed.
   virtual std::shared_ptr<providers::Session> session(std::string_view id) = 0;
   /// Keeps a stream that nobody reads, until its end, and reads that end. Throws nothing but bad_alloc.

@@ -25,6 +25,14 @@ struct Found {
   bool twin = false;
 };
 
+/// A name that nobody knows may be anything.
+std::string printable(std::string_view name) {
+  std::string out(utf8_prefix(name, kAuditItemBytes));
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return out.size() < name.size() ? out + "..." : out;
+}
+
 Found find(const Target& target, std::string_view name) {
   for (const Field& field : target.fields.list) {
     if (field.name == name) return {&field, false};
@@ -34,6 +42,7 @@ Found find(const Target& target, std::string_view name) {
   }
   if (std::find(std::begin(kAuthorityNames), std::end(kAuthorityNames), name) != std::end(kAuthorityNames))
     refuse_field(target.path(name), "comes from authentication alone and cannot be in a request");
+  if (target.fields.strict) refuse_field(target.path(printable(name)), "is not known here");
   return {};
 }
 
@@ -132,6 +141,11 @@ void read_value(Target& target, const Field& field, bool twin, Json&& json) {
       }
       return;
     }
+    case Kind::object: {
+      expect(Json::Type::object, "an object");
+      Target inner{field.objects->fields(), field.locate(target.object), target.path(field.name) + '.'};
+      return read_object(inner, std::move(json));
+    }
     case Kind::objects: {
       expect(Json::Type::array, "an array of objects");
       void* vector = field.locate(target.object);
@@ -176,6 +190,7 @@ void read_pair(Target& target, std::string_view name, std::string_view value) {
     case Kind::derived: return;
     case Kind::map:
     case Kind::list:
+    case Kind::object:
     case Kind::objects: refuse_field(target.path(field->name), "belongs in the body");
     case Kind::flag:
     case Kind::ignored:

@@ -29,7 +29,8 @@ class Writer {
  private:
   static bool is_default(const Field& field, const void* object, const void* defaults) {
     switch (field.slot) {
-      case Slot::none: return false;
+      case Slot::none:
+      case Slot::object: return false;
       case Slot::string: return field.ref<std::string>(object) == field.ref<std::string>(defaults);
       case Slot::boolean: return field.ref<bool>(object) == field.ref<bool>(defaults);
       case Slot::state: return field.ref<State>(object) == field.ref<State>(defaults);
@@ -131,6 +132,7 @@ class Writer {
       case Kind::map: return map(field, field.ref<StringMap>(object));
       case Kind::list: return list(field, field.ref<std::vector<std::string>>(object));
       case Kind::objects: return objects(field, object);
+      case Kind::object: return this->object(field.objects->fields(), field.locate(const_cast<void*>(object)));
       case Kind::derived: out_ += field.derive(object); return;
       case Kind::ignored:
       case Kind::unsupported: return;

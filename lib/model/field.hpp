@@ -36,6 +36,9 @@ inline constexpr Objects kObjects{
 };
 
 template <class T>
+inline constexpr Objects kObject{[] () -> const Fields& { return fields_of<T>(); }, nullptr, nullptr, nullptr};
+
+template <class T>
 constexpr Slot slot_of() {
   if constexpr (std::is_same_v<T, std::string>) return Slot::string;
   else if constexpr (std::is_same_v<T, bool>) return Slot::boolean;
@@ -46,7 +49,8 @@ constexpr Slot slot_of() {
   else if constexpr (std::is_same_v<T, State>) return Slot::state;
   else if constexpr (std::is_same_v<T, StringMap>) return Slot::map;
   else if constexpr (std::is_same_v<T, std::vector<std::string>>) return Slot::list;
-  else return Slot::objects;
+  else if constexpr (requires { typename T::value_type; }) return Slot::objects;
+  else return Slot::object;
 }
 
 constexpr bool fits(Kind kind, Slot slot) {
@@ -61,6 +65,7 @@ constexpr bool fits(Kind kind, Slot slot) {
     case Kind::map: return slot == Slot::map;
     case Kind::list: return slot == Slot::list;
     case Kind::objects: return slot == Slot::objects;
+    case Kind::object: return slot == Slot::object;
     case Kind::derived: case Kind::ignored: case Kind::unsupported: return false;
   }
   return false;
@@ -78,6 +83,7 @@ consteval Field field(std::string_view name, std::string_view doc) {
   f.slot = kSlot;
   f.locate = &locate<Path...>;
   if constexpr (kSlot == Slot::objects) f.objects = &kObjects<typename Type::value_type>;
+  if constexpr (kSlot == Slot::object) f.objects = &kObject<Type>;
   if constexpr (kSlot == Slot::u32) f.most = UINT32_MAX;
   if constexpr (kSlot == Slot::i32) {
     f.least = INT32_MIN;
@@ -107,5 +113,16 @@ consteval Field derived(std::string_view name, std::string_view type, std::strin
   f.always = true;
   return f;
 }
+
+template <class T>
+inline const T kDefaults{};
+
+/// The definition of fields_of<Type>; what follows the list is Fields::array, check, strict.
+#define SVM_FIELDS(Type, list, ...)                                           \
+  template <>                                                                 \
+  const Fields& fields_of<Type>() {                                           \
+    static const Fields fields{#Type, list, &kDefaults<Type>, __VA_ARGS__};   \
+    return fields;                                                            \
+  }
 
 }  // namespace svm::model

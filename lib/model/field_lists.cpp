@@ -1,62 +1,8 @@
 // The field lists: the wire's names, bounds and documentation of everything that callers send and receive.
-#include "model/field.hpp"
-#include "model/limits.hpp"
+#include "model/common_fields.hpp"
 
 namespace svm::model {
 namespace {
-
-using K = Kind;
-
-// ---- pieces that several requests share
-
-template <auto Member>
-consteval Field id_field() {
-  return field<K::text, Member>("id", "The sandbox's id.").size(1, kMaxIdBytes).as(Format::line).required();
-}
-template <auto Member>
-consteval Field path_field(std::string_view name, std::string_view doc) {
-  return field<K::bytes, Member>(name, doc).size(1, kMaxPathBytes).as(Format::absolute).required();
-}
-template <auto Member>
-consteval Field user_field() {
-  return field<K::text, Member>("user", "As whom: a name of the sandbox's /etc/passwd or a number, \"1000:100\" adds a group; empty: its default user.")
-      .size(0, kMaxNameBytes)
-      .as(Format::line);
-}
-template <auto Member>
-consteval Field mode_field(std::string_view doc) {
-  return field<K::mode, Member>("mode", doc).range(0, kMaxMode);
-}
-template <auto Member>
-consteval Field entries_field() {
-  return field<K::integer, Member>("limit", "Most entries; more are an error.").range(1, kMaxEntries).or_zero("10000");
-}
-template <auto Member>
-consteval Field env_field(std::string_view doc) {
-  return field<K::map, Member>("env", doc)
-      .items(kMaxEnv)
-      .keys(kMaxArgumentBytes, Format::variable)
-      .size(0, kMaxArgumentBytes)
-      .as(Format::argument)
-      .keeping(Keep::names);
-}
-template <auto Member>
-consteval Field metadata_field(std::string_view doc) {
-  return field<K::map, Member>("metadata", doc).items(kMaxMetadata).keys(kMaxMetadataKeyBytes, Format::line).size(0, kMaxMetadataValueBytes);
-}
-template <auto Member>
-consteval Field ttl_field(std::string_view doc) {
-  return field<K::duration_ms, Member>("ttl", doc).range(kMinTtlMs, kMaxTtlMs);
-}
-
-void check_environment(const StringMap& env, size_t& total) {
-  for (const auto& [name, value] : env) {
-    const size_t size = name.size() + 1 + value.size();
-    if (size > kMaxArgumentBytes) refuse_field("env", "a variable is too long", kMaxArgumentBytes);
-    total += size + 1;
-  }
-  if (total > kMaxExecBytes) refuse_field("env", "the command, its arguments and environment are too long together", kMaxExecBytes);
-}
 
 // ---- requests
 
@@ -103,7 +49,7 @@ constexpr Field kSpawnFields[] = {
         .size(0, kMaxIdempotencyKeyBytes)
         .as(Format::line),
     field<K::duration_ms, &SpawnRequest::timeout_ms>("timeout", "Of commands that have none of their own; 0: none.").range(0, kMaxTimeoutMs),
-    field_without_member(K::unsupported, "template", "Templates are spawned by their own operation."),
+    field<K::text, &SpawnRequest::template_name>("template", "A template: what it says holds where this request says nothing.").size(0, kMaxSandboxNameBytes).as(Format::name),
 };
 
 void check_spawn(const void* object) {
@@ -113,6 +59,8 @@ void check_spawn(const void* object) {
   if (spawn.name.starts_with(kIdPrefix)) refuse_field("name", "begins with sb-, as ids do");
   if (spawn.get_or_create && spawn.name.empty()) refuse_field("name", "is missing: get_or_create asks for a sandbox by name");
 }
+
+constexpr std::span<const Field> kNoFields;
 
 constexpr Field kIdFields[] = {id_field<&SandboxIdRequest::id>()};
 
@@ -492,6 +440,17 @@ constexpr Field kSandboxFields[] = {
     field<K::flag, &SandboxInfo::existed>("existed", "Of a spawn: an earlier call made it."),
 };
 
+constexpr Field kAdmissionFields[] = {
+    field<K::flag, &Admission::allowed>("allowed", "Whether it would be let in now.").written(),
+    field<K::flag, &Admission::queueable>("queueable", "Whether it would wait for room: it does not.").written(),
+    field<K::text, &Admission::reason>("reason", "Why not: max_ttl, max_sandboxes or max_sandboxes_per_owner."),
+    field<K::integer, &Admission::active>("active_sandboxes", "Sandboxes that there are.").written(),
+    field<K::integer, &Admission::most>("max_sandboxes", "The most there may be.").written(),
+    field<K::integer, &Admission::owner_active>("active_owner_sandboxes", "Sandboxes of the same owner."),
+    field<K::integer, &Admission::owner_most>("max_owner_sandboxes", "The most of one owner; absent: no limit of its own."),
+    field<K::duration_ms, &Admission::max_ttl_ms>("max_ttl", "The longest life time.").written(),
+};
+
 constexpr Field kSandboxListFields[] = {field<K::objects, &SandboxList::items>("", "Sandboxes, newest first.").items(kMaxListLimit).written()};
 // A number that could not be read is null, never 0.
 template <auto Member>
@@ -602,17 +561,7 @@ constexpr Field kPortFields[] = {
 };
 constexpr Field kPortListAnswerFields[] = {field<K::objects, &PortList::items>("", "Sockets that listen.").items(kMaxPorts).written()};
 
-template <class T>
-const T kDefaults{};
-
 }  // namespace
-
-#define SVM_FIELDS(Type, list, ...)                                           \
-  template <>                                                                 \
-  const Fields& fields_of<Type>() {                                           \
-    static const Fields fields{#Type, list, &kDefaults<Type>, __VA_ARGS__};   \
-    return fields;                                                            \
-  }
 
 SVM_FIELDS(Mount, kMountFields, false)
 SVM_FIELDS(SpawnRequest, kSpawnFields, false, &check_spawn)
@@ -648,6 +597,8 @@ SVM_FIELDS(ExecInfo, kExecInfoFields, false)
 SVM_FIELDS(ExecList, kExecListAnswerFields, true)
 SVM_FIELDS(EventFollowRequest, kEventFollowFields, false)
 SVM_FIELDS(SandboxInfo, kSandboxFields, false)
+SVM_FIELDS(EmptyRequest, kNoFields, false)
+SVM_FIELDS(Admission, kAdmissionFields, false)
 SVM_FIELDS(SandboxList, kSandboxListFields, true)
 SVM_FIELDS(Status, kStatusFields, false)
 SVM_FIELDS(Pruned, kPrunedFields, false)

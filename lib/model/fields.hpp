@@ -11,6 +11,8 @@
 
 #include "model/records.hpp"
 #include "model/requests.hpp"
+#include "model/settings.hpp"
+#include "model/templates.hpp"
 
 namespace svm::model {
 
@@ -30,6 +32,7 @@ enum class Kind : uint8_t {
   map,          // object of strings
   list,         // array of strings
   objects,      // array of structs
+  object,       // a struct
   derived,      // answers only: made from other members
   ignored,      // a flag that old clients send; it has no effect here
   unsupported,  // a string that old clients send; only "" is accepted
@@ -56,11 +59,11 @@ enum class Keep : uint8_t {
 inline constexpr size_t kAuditTextBytes = 256, kAuditItemBytes = 64, kAuditItems = 8;
 
 /// The type of the member behind a field.
-enum class Slot : uint8_t { none, string, boolean, u32, u64, i32, i64, state, map, list, objects };
+enum class Slot : uint8_t { none, string, boolean, u32, u64, i32, i64, state, map, list, objects, object };
 
 struct Fields;
 
-/// A vector of structs, without its type.
+/// A vector of structs, or one struct (then without the functions of a vector), without its type.
 struct Objects {
   const Fields& (*fields)();
   size_t (*size)(const void* vector);
@@ -119,7 +122,8 @@ struct Fields {
   std::span<const Field> list;
   const void* defaults;         // a default-constructed object
   bool array = false;           // the JSON is not an object but the array that the only field holds
-  void (*check)(const void* object) = nullptr;  // rules between fields; throws Error invalid
+  void (*check)(const void* object) = nullptr;  // rules between fields; throws Error invalid or unsupported
+  bool strict = false;          // members that the list does not have are refused, not ignored
 };
 
 /// The list of one struct. Defined for every type of SVM_MODEL_TYPES and for those that are items of one; for no other it does not link.
@@ -131,10 +135,11 @@ const Fields& fields_of();
   X(FileUploadRequest) X(FileStagedRequest) X(FileListRequest) X(FileStatRequest) X(FileGlobRequest) X(FileSearchRequest) X(FileReplaceRequest) X(FileMoveRequest) X(FileChmodRequest)                 \
   X(FileMkdirRequest) X(FileRemoveRequest) X(FileWatchRequest) X(FileTarGetRequest) X(FileTarPutRequest) X(PortDialRequest)            \
   X(PortWaitRequest) X(PortListRequest) X(EventFollowRequest) X(ExecListRequest) X(ExecGetRequest) X(ExecAttachRequest)                \
-  X(ExecSignalRequest) X(ExecKillRequest) X(ExecResizeRequest) X(LogsRequest) X(ConsoleRequest)
+  X(ExecSignalRequest) X(ExecKillRequest) X(ExecResizeRequest) X(LogsRequest) X(ConsoleRequest) X(EmptyRequest) X(Settings)                \
+  X(TemplateCreateRequest) X(TemplateUpdateRequest) X(TemplateIdRequest)
 #define SVM_MODEL_ANSWERS(X)                                                                                                           \
   X(SandboxInfo) X(SandboxList) X(Status) X(Pruned) X(Staged) X(ExecResponse) X(FileInfo) X(FileList) X(PathList) X(FileMatches) X(FileReplaced) X(FileEvent) X(PortList)       \
-  X(ExecInfo) X(ExecList) X(SandboxStats) X(ProcessInfo) X(ProcessList) X(LogLines)
+  X(ExecInfo) X(ExecList) X(SandboxStats) X(ProcessInfo) X(ProcessList) X(LogLines) X(Admission) X(TemplateInfo) X(TemplateList)
 #define SVM_MODEL_DECLARE(T) \
   template <>                \
   const Fields& fields_of<T>();
@@ -143,6 +148,9 @@ SVM_MODEL_ANSWERS(SVM_MODEL_DECLARE)
 SVM_MODEL_DECLARE(Mount)
 SVM_MODEL_DECLARE(Port)
 SVM_MODEL_DECLARE(FileMatch)
+SVM_MODEL_DECLARE(Defaults)
+SVM_MODEL_DECLARE(Images)
+SVM_MODEL_DECLARE(TemplateSecret)
 #undef SVM_MODEL_DECLARE
 
 using Pairs = std::vector<std::pair<std::string_view, std::string_view>>;  // path and query parameters, percent-decoded

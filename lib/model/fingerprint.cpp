@@ -36,6 +36,7 @@ void write_value(ByteWriter& writer, const Field& field, const void* object) {
       for (const std::string& item : list) writer.bytes(item);
       return;
     }
+    case Slot::object: return write_object(writer, field.objects->fields(), field.locate(const_cast<void*>(object)), {});
     case Slot::objects: {
       void* vector = field.locate(const_cast<void*>(object));
       const size_t count = field.objects->size(vector);

@@ -37,6 +37,24 @@ inline constexpr size_t kMaxMounts = 64;
 inline constexpr size_t kMaxIdBytes = 64;
 inline constexpr uint32_t kDefaultListLimit = 1000, kMaxListLimit = 10'000;
 
+inline constexpr uint32_t kMaxSandboxes = 10'000;     // live in one instance; settings may say less
+
+// Settings.
+inline constexpr size_t kMaxSettingsBytes = 1u << 20;
+inline constexpr size_t kMaxAliases = 1024, kMaxAliasBytes = 255;
+
+// Templates.
+inline constexpr uint32_t kMaxTemplates = 1000;       // of one tenant
+inline constexpr size_t kMaxDescriptionBytes = 4096;
+inline constexpr size_t kMaxSetup = 32;               // commands
+inline constexpr size_t kMaxSetupBytes = 64 * 1024;   // of one of them
+inline constexpr int64_t kSetupTimeoutMs = 10 * 60 * 1000;  // of all of them together
+inline constexpr uint64_t kMaxSetupOutput = 1u << 20;       // of one of them
+inline constexpr size_t kSetupErrorBytes = 512;       // of the end of its standard error, in the message when one fails
+inline constexpr size_t kMaxAllowedHosts = 256, kMaxHostBytes = 253;
+inline constexpr size_t kMaxSecrets = 64;
+inline constexpr uint32_t kMaxPoolSize = 1000;
+
 // Commands. A string's terminating NUL counts, as it does for execve.
 inline constexpr size_t kMaxArgumentBytes = 128 * 1024 - 1;  // one argument or NAME=VALUE, without its NUL
 inline constexpr size_t kMaxArgs = 4095;              // the program is one more argv entry

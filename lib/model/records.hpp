@@ -42,6 +42,15 @@ struct SandboxInfo {
   SandboxRecord record;
   bool existed = false;  // spawn: the answer is a sandbox that an earlier call made
 };
+/// Whether a spawn would be let in now.
+struct Admission {
+  bool allowed = false;
+  bool queueable = false;  // spawns do not wait for room
+  std::string reason;      // not allowed: max_ttl, max_sandboxes, max_sandboxes_per_owner
+  uint32_t active = 0, most = 0;              // live sandboxes
+  uint32_t owner_active = 0, owner_most = 0;  // of the spawn's owner; 0: has none, or no limit of its own
+  int64_t max_ttl_ms = 0;
+};
 struct SandboxList { std::vector<SandboxInfo> items; };
 /// What a sandbox uses now. -1: cannot be read, and `missing` says why.
 struct SandboxStats {

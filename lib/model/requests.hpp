@@ -34,7 +34,11 @@ struct SpawnRequest {
   bool get_or_create = false;      // a live sandbox of that name and the same spec is the answer
   std::string idempotency_key;     // the same key and request: the same sandbox
   int64_t timeout_ms = 0;    // of commands that have none of their own; 0: none
+  std::string template_name; // "": none. What it says holds where this request says nothing
 };
+
+/// Of operations that are asked for nothing in particular.
+struct EmptyRequest {};
 
 struct SandboxIdRequest { std::string id; };
 using GetRequest = SandboxIdRequest;

@@ -52,7 +52,8 @@ std::string default_of(const Fields& fields, const Field& field) {
   }
 }
 
-void append_schema(const Fields& fields, std::string& out);
+/// `doc`: of the place that the object has in another one.
+void append_schema(const Fields& fields, std::string& out, std::string_view doc = {});
 
 // null is as absent, so an optional member may be null.
 void type_of(Members& members, const Field& field, std::string_view type, bool answer) {
@@ -142,6 +143,7 @@ void append_field(const Fields& fields, const Field& field, std::string& out) {
       items.close();
       break;
     }
+    case Kind::object: break;  // its own schema, see append_schema
     case Kind::objects:
       type_of(members, field, "array", answer);
       members.number("maxItems", static_cast<int64_t>(field.most_items));
@@ -164,17 +166,22 @@ void append_field(const Fields& fields, const Field& field, std::string& out) {
 
 std::string twin(const Field& field) { return std::string(field.name) + std::string(kTwinSuffix); }
 
-void append_schema(const Fields& fields, std::string& out) {
+void append_schema(const Fields& fields, std::string& out, std::string_view doc) {
   if (fields.array) return append_field(fields, fields.list[0], out);
   Members members(out);
   members.text("title", fields.name);
   members.text("type", "object");
+  if (!doc.empty()) members.text("description", doc);
+  if (fields.strict) members.raw("additionalProperties", "false");
   members.key("properties");
   Members properties(out);
   std::string required, either;
   for (const Field& field : fields.list) {
     properties.key(field.name);
-    append_field(fields, field, out);
+    if (field.kind == Kind::object)
+      append_schema(field.objects->fields(), out, field.doc);
+    else
+      append_field(fields, field, out);
     const bool twinned = field.kind == Kind::bytes;
     if (twinned) {
       properties.key(twin(field));

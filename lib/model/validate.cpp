@@ -93,6 +93,7 @@ void check_field(const Field& field, std::string_view name, const void* object) 
       for (const std::string& item : list) check_string(name, item, field.least, field.most, field.format);
       return;
     }
+    case Slot::object: return check_object(field.objects->fields(), field.locate(const_cast<void*>(object)), std::string(name) + '.');
     case Slot::objects: {
       void* vector = field.locate(const_cast<void*>(object));
       const size_t count = field.objects->size(vector);

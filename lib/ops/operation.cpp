@@ -9,6 +9,8 @@ std::string_view scope_name(Scope scope) noexcept {
     case Scope::exec: return "exec";
     case Scope::file_read: return "file:read";
     case Scope::file_write: return "file:write";
+    case Scope::template_read: return "template:read";
+    case Scope::template_write: return "template:write";
   }
   return "";
 }

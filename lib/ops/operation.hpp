@@ -7,7 +7,11 @@ namespace svm::ops {
 enum class ObjectRule { none, sandbox };          // sandbox: the request's `id` must name one the caller may see
 enum class Effect { read, write };
 enum class Shape { unary, stream };
-enum class Scope { sandbox_read, sandbox_write, exec, file_read, file_write };
+enum class Scope { sandbox_read, sandbox_write, exec, file_read, file_write, template_read, template_write };
+inline constexpr Scope kScopes[] = {Scope::sandbox_read, Scope::sandbox_write, Scope::exec,          Scope::file_read,
+                                    Scope::file_write,   Scope::template_read, Scope::template_write};
+/// Whether nothing but our own records is read in it.
+constexpr bool reads_records(Scope scope) noexcept { return scope == Scope::sandbox_read || scope == Scope::template_read; }
 std::string_view scope_name(Scope scope) noexcept; // "sandbox:read", ...
 
 struct Row {

@@ -35,6 +35,20 @@ SVM_OPERATION(SandboxStats, model::SandboxIdRequest, model::SandboxStats, "sandb
 SVM_OPERATION(SandboxPrune, model::PruneRequest, model::Pruned, "sandbox.prune", Scope::sandbox_write, ObjectRule::none, Effect::write,
               Shape::unary, "sandbox.prune", 10,
               "Forgets the records and history of sandboxes that have ended, but for those that are to be kept or that an idempotency key stands for.");
+SVM_OPERATION(SandboxAdmission, model::SpawnRequest, model::Admission, "sandbox.admission", Scope::sandbox_read, ObjectRule::none, Effect::read,
+              Shape::unary, "sandbox.admission", 2, "Whether a spawn would be let in now; starts nothing.");
+SVM_OPERATION(TemplateCreate, model::TemplateCreateRequest, model::TemplateInfo, "template.create", Scope::template_write, ObjectRule::none,
+              Effect::write, Shape::unary, "template.create", 5, "Stores a template under a name that none has.");
+SVM_OPERATION(TemplateList, model::EmptyRequest, model::TemplateList, "template.list", Scope::template_read, ObjectRule::none, Effect::read,
+              Shape::unary, "template.list", 5, "Every template, by name.");
+SVM_OPERATION(TemplateGet, model::TemplateIdRequest, model::TemplateInfo, "template.get", Scope::template_read, ObjectRule::none, Effect::read,
+              Shape::unary, "template.get", 1, "One template.");
+SVM_OPERATION(TemplateUpdate, model::TemplateUpdateRequest, model::TemplateInfo, "template.update", Scope::template_write, ObjectRule::none,
+              Effect::write, Shape::unary, "template.update", 5, "Replaces a template as a whole.");
+SVM_OPERATION(TemplateDelete, model::TemplateIdRequest, model::Status, "template.delete", Scope::template_write, ObjectRule::none, Effect::write,
+              Shape::unary, "template.delete", 5, "Removes a template; its sandboxes go on.");
+SVM_OPERATION(TemplateSpawn, model::SpawnRequest, model::SandboxInfo, "template.spawn", Scope::sandbox_write, ObjectRule::none, Effect::write,
+              Shape::unary, "sandbox.spawn", 50, "Starts a sandbox from a template, and answers when its setup is done.");
 SVM_OPERATION(ExecRun, model::ExecRequest, model::ExecResponse, "exec.run", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::unary, "exec",
               10, "Runs a command and answers with its output when it has ended.");
 SVM_OPERATION(ExecStart, model::ExecRequest, Streamed, "exec.start", Scope::exec, ObjectRule::sandbox, Effect::write, Shape::stream, "exec", 10,
@@ -100,9 +114,10 @@ SVM_OPERATION(EventFollow, model::EventFollowRequest, Streamed, "event.follow", 
 #undef SVM_OPERATION
 
 /// Every operation, in the order they are listed to callers.
-using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, SandboxExtend, SandboxUpdate, SandboxStats, SandboxPrune, SandboxLogs,
+using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, SandboxExtend, SandboxUpdate, SandboxStats, SandboxPrune, SandboxAdmission, SandboxLogs,
                        SandboxConsole, ExecRun, ExecStart, ExecList, ExecGet, ExecAttach, ExecProcesses, ExecSignal, ExecKill, ExecResize, FileRead,
                        FileWrite, FileUpload, FileStaged, FileList, FileStat, FileGlob, FileSearch, FileReplace, FileMove, FileChmod, FileMkdir, FileRemove, FileWatch, FileTarGet,
-                       FileTarPut, PortDial, PortWait, PortList, EventFollow>;
+                       FileTarPut, PortDial, PortWait, PortList, TemplateCreate, TemplateList, TemplateGet, TemplateUpdate, TemplateDelete, TemplateSpawn,
+                       EventFollow>;
 
 }  // namespace svm::ops

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/records.hpp"
+#include "model/templates.hpp"
 
 namespace svm::store {
 
@@ -22,14 +23,15 @@ class Store {
   /// 26-character random name of this state directory, made at first open; names cgroups and other runtime objects.
   virtual const std::string& instance_id() const noexcept = 0;
 
-  /// The reservation: in one transaction checks that fewer than `max_live` sandboxes are live (Error limit, field max_sandboxes),
+  /// The reservation: in one transaction checks that fewer than `max_live` sandboxes are live (Error limit, field max_sandboxes) and, unless that
+  /// is 0 or the record has no owner, fewer than `max_live_of_owner` of the tenant's owner (Error limit, field max_sandboxes_per_owner),
   /// gives the record an id range of its own (kIdsPerRange ids, lowest free one in [range_first, range_end) that `claim` grants, 0 when
   /// `ranges` is false; Error limit when there is none) and inserts it in state creating. Error conflict if the id exists. `claim`, when
   /// set, must not block nor throw; a range that it granted to a record that could not be inserted is in the record all the same.
   /// Error conflict, field name, when a live sandbox of the tenant has the record's name. `key`, when not empty, stands for the sandbox from
   /// then on until key_expires_ms, unless the sandbox never runs; Error conflict, field idempotency_key, when it stands for another one.
   struct Reserve {
-    uint32_t max_live = 0;
+    uint32_t max_live = 0, max_live_of_owner = 0;
     bool ranges = false;
     uint32_t range_first = 0, range_end = 0;
     std::function<bool(uint32_t base)> claim = nullptr;
@@ -52,6 +54,8 @@ class Store {
   /// limit > 0. Error invalid (field after) when there is no such row.
   virtual std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) const = 0;
   virtual uint32_t live_count() const = 0;
+  /// Those of the tenant's owner, who is not "".
+  virtual uint32_t live_count_of(std::string_view tenant, std::string_view owner) const = 0;
   /// The key of the sandbox, if it has one, stands for nothing any more.
   virtual void free_key(std::string_view sandbox) = 0;
   /// Deletes rows of sandboxes that ended, or failed to start, before the wall time, oldest first; returns how many. At most kMaxPrune a call.
@@ -62,6 +66,15 @@ class Store {
   };
   static constexpr uint32_t kMaxPrune = 10'000;
   virtual uint32_t prune(const Prune& which) = 0;
+
+  /// False, and nothing done, when the tenant has one of that name; Error limit, field max_templates, when it has kMaxTemplates.
+  virtual bool insert_template(const model::TemplateRecord& record) = 0;
+  /// Replaces the tenant's template of that name but for created_ms. False when there is none.
+  virtual bool update_template(const model::TemplateRecord& record) = 0;
+  virtual bool remove_template(std::string_view tenant, std::string_view name) = 0;
+  virtual std::optional<model::TemplateRecord> get_template(std::string_view tenant, std::string_view name) const = 0;
+  /// The tenant's, by name.
+  virtual std::vector<model::TemplateRecord> templates(std::string_view tenant) const = 0;
 
   /// Appends rows in order, in one transaction; each gets the next seq. `durable`: on the disk before return. Error io when the disk refused
   /// that: the rows are there, but no durable append succeeds before the store is opened again.

@@ -146,7 +146,7 @@ Use Connection::prepared(const char* sql) {
     if (cached.sql == sql) return Use(cached.statement);
   }
   // Two statements are in use at once at most within one function; growing must not move a statement that is in use.
-  if (cache_.capacity() == 0) cache_.reserve(32);
+  if (cache_.capacity() == 0) cache_.reserve(64);
   if (cache_.size() == cache_.capacity()) throw Error(Code::internal, "store: too many prepared statements");
   return Use(cache_.emplace_back(Cached{sql, Statement(db_, sql)}).statement);
 }

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "core/bytes.hpp"
+#include "model/fields.hpp"
 
 namespace svm::store {
 
@@ -200,6 +201,21 @@ model::ExecRecord read_exec(Statement& statement) {
   exec.err_bytes = static_cast<uint64_t>(statement.integer());
   exec.error = statement.bytes();
   return exec;
+}
+
+std::string template_body(const model::TemplateRecord& record) { return model::encode(model::TemplateCreateRequest{record.body}); }
+
+model::TemplateRecord read_template(Statement& statement) {
+  model::TemplateRecord record;
+  record.tenant_id = statement.bytes();
+  try {
+    record.body = model::decode<model::TemplateCreateRequest>({}, statement.bytes()).body;
+  } catch (const Error&) {
+    damaged("body");
+  }
+  record.created_ms = statement.integer();
+  record.updated_ms = statement.integer();
+  return record;
 }
 
 }  // namespace svm::store

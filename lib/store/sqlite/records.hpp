@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "model/records.hpp"
+#include "model/templates.hpp"
 #include "store/sqlite/connection.hpp"
 
 namespace svm::store {
@@ -37,5 +38,10 @@ void bind_event(Statement& statement, int64_t id, const model::Event& event);
 model::Event read_event(Statement& statement);
 void bind_exec(Statement& statement, const model::ExecRecord& exec);
 model::ExecRecord read_exec(Statement& statement);
+
+/// Of the columns tenant_id, body, created_ms, updated_ms.
+model::TemplateRecord read_template(Statement& statement);
+/// The column body.
+std::string template_body(const model::TemplateRecord& record);
 
 }  // namespace svm::store

@@ -46,6 +46,14 @@ constexpr const char* kList =
     "SELECT " SVM_SANDBOX_COLUMNS " FROM sandboxes INDEXED BY sandboxes_live WHERE " SVM_LIVE
     " AND seq < ? ORDER BY seq DESC LIMIT ?";
 constexpr const char* kCountLive = "SELECT count(*) FROM sandboxes INDEXED BY sandboxes_live WHERE " SVM_LIVE;
+constexpr const char* kCountLiveOf = "SELECT count(*) FROM sandboxes INDEXED BY sandboxes_owner WHERE " SVM_LIVE " AND owner_id <> '' AND tenant_id=? AND owner_id=?";
+constexpr const char* kCountTemplates = "SELECT count(*) FROM templates WHERE tenant_id=?";
+constexpr const char* kInsertTemplate =
+    "INSERT INTO templates (tenant_id, name, body, created_ms, updated_ms) VALUES (?,?,?,?,?) ON CONFLICT (tenant_id, name) DO NOTHING";
+constexpr const char* kUpdateTemplate = "UPDATE templates SET body=?3, updated_ms=?4 WHERE tenant_id=?1 AND name=?2";
+constexpr const char* kRemoveTemplate = "DELETE FROM templates WHERE tenant_id=? AND name=?";
+constexpr const char* kGetTemplate = "SELECT tenant_id, body, created_ms, updated_ms FROM templates WHERE tenant_id=? AND name=?";
+constexpr const char* kTemplates = "SELECT tenant_id, body, created_ms, updated_ms FROM templates WHERE tenant_id=? ORDER BY name";
 constexpr const char* kRanges =
     "SELECT id_base FROM sandboxes INDEXED BY sandboxes_id_range WHERE " SVM_LIVE
     " AND id_base <> 0 AND id_base > ? ORDER BY id_base";
@@ -118,6 +126,7 @@ class SqliteStore final : public Store {
             .with("field", "max_sandboxes").with("limit", static_cast<long long>(reserve.max_live));
       }
       Transaction transaction(connection);
+      if (reserve.max_live_of_owner != 0 && !row.owner_id.empty()) refuse_full_owner(connection, row, reserve.max_live_of_owner);
       if (!row.name.empty()) refuse_taken_name(connection, row);
       row.id_base = record.id_base = reserve.ranges ? free_range(connection, reserve) : 0;
       SVM_FAIL_POINT_THROW(Code::io, "store.insert_sandbox");
@@ -237,6 +246,63 @@ class SqliteStore final : public Store {
 
   uint32_t live_count() const override {
     return read([](Connection& connection) { return count_live(connection); });
+  }
+
+  uint32_t live_count_of(std::string_view tenant, std::string_view owner) const override {
+    return read([&](Connection& connection) { return count_live_of(connection, tenant, owner); });
+  }
+
+  bool insert_template(const model::TemplateRecord& record) override {
+    const std::string body = template_body(record);
+    bool added = false;
+    write([&](Connection& connection) {
+      Transaction transaction(connection);
+      {
+        const Use insert = connection.prepared(kInsertTemplate);
+        insert->bind_text(record.tenant_id).bind_text(record.body.name).bind_text(body).bind(record.created_ms).bind(record.updated_ms);
+        insert->step();
+      }
+      added = sqlite3_changes(connection.get()) != 0;
+      if (added) refuse_too_many_templates(connection, record.tenant_id);
+      commit(transaction, live_);
+    });
+    return added;
+  }
+
+  bool update_template(const model::TemplateRecord& record) override {
+    const std::string body = template_body(record);
+    return changes([&](Connection& connection) {
+      const Use update = connection.prepared(kUpdateTemplate);
+      update->bind_text(record.tenant_id).bind_text(record.body.name).bind_text(body).bind(record.updated_ms);
+      update->step();
+    });
+  }
+
+  bool remove_template(std::string_view tenant, std::string_view name) override {
+    return changes([&](Connection& connection) {
+      const Use remove = connection.prepared(kRemoveTemplate);
+      remove->bind_text(tenant).bind_text(name);
+      remove->step();
+    });
+  }
+
+  std::optional<model::TemplateRecord> get_template(std::string_view tenant, std::string_view name) const override {
+    return read([&](Connection& connection) -> std::optional<model::TemplateRecord> {
+      const Use get = connection.prepared(kGetTemplate);
+      get->bind_text(tenant).bind_text(name);
+      if (!get->step()) return std::nullopt;
+      return read_template(*get);
+    });
+  }
+
+  std::vector<model::TemplateRecord> templates(std::string_view tenant) const override {
+    return read([&](Connection& connection) {
+      std::vector<model::TemplateRecord> all;
+      const Use list = connection.prepared(kTemplates);
+      list->bind_text(tenant);
+      while (list->step()) all.push_back(read_template(*list));
+      return all;
+    });
   }
 
   uint32_t prune(const Prune& which) override {
@@ -461,6 +527,42 @@ class SqliteStore final : public Store {
     const Use free = connection.prepared(kFreeKey);
     free->bind_text(sandbox);
     free->step();
+  }
+
+  /// One statement, which `act` steps. Whether it changed anything.
+  template <class Act>
+  bool changes(Act act) {
+    bool changed = false;
+    write([&](Connection& connection) {
+      Transaction transaction(connection);
+      act(connection);
+      changed = sqlite3_changes(connection.get()) != 0;
+      commit(transaction, live_);
+    });
+    return changed;
+  }
+
+  static uint32_t count_live_of(Connection& connection, std::string_view tenant, std::string_view owner) {
+    const Use count = connection.prepared(kCountLiveOf);
+    count->bind_text(tenant).bind_text(owner);
+    count->step();
+    return static_cast<uint32_t>(count->integer());
+  }
+
+  static void refuse_full_owner(Connection& connection, const model::SandboxRecord& row, uint32_t most) {
+    const uint32_t live = count_live_of(connection, row.tenant_id, row.owner_id);
+    if (live < most) return;
+    throw Error(Code::limit, "the owner has " + std::to_string(live) + " sandboxes, the limit is " + std::to_string(most))
+        .with("field", "max_sandboxes_per_owner").with("limit", static_cast<long long>(most));
+  }
+
+  static void refuse_too_many_templates(Connection& connection, std::string_view tenant) {
+    const Use count = connection.prepared(kCountTemplates);
+    count->bind_text(tenant);
+    count->step();
+    if (count->integer() <= int64_t{model::kMaxTemplates}) return;
+    throw Error(Code::limit, "there are " + std::to_string(model::kMaxTemplates) + " templates, and no more may be")
+        .with("field", "max_templates").with("limit", static_cast<long long>(model::kMaxTemplates));
   }
 
   static void refuse_taken_name(Connection& connection, const model::SandboxRecord& row) {

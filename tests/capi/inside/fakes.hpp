@@ -214,7 +214,14 @@ class Manager : public manager::Manager {
   audit::Log& audit() noexcept override { return log_; }
   events::Log& events() noexcept override { return *events_; }
   channel::Reactor& reactor() noexcept override { return reactor_; }
-  manager::ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity&) override {
+  const model::Settings& settings() const noexcept override { return settings_; }
+  model::Admission admission(const model::SpawnRequest&, const model::Identity&) override { return {}; }
+  model::TemplateRecord create_template(std::string_view, model::Template body) override { return {"", std::move(body)}; }
+  model::TemplateRecord update_template(std::string_view, model::Template body) override { return {"", std::move(body)}; }
+  void delete_template(std::string_view, std::string_view) override {}
+  model::TemplateRecord get_template(std::string_view, std::string_view) override { throw Error(Code::not_found, "template not found"); }
+  std::vector<model::TemplateRecord> templates(std::string_view) override { return {}; }
+  manager::ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity&, bool) override {
     manager::ResolvedSpawn spawn;
     spawn.record.id = random_id("sb-");
     spawn.record.image = request.image;
@@ -285,6 +292,7 @@ class Manager : public manager::Manager {
     world_->managers += by;
   }
 
+  const model::Settings settings_;
   std::shared_ptr<World> world_;
   Log log_;
   const std::unique_ptr<store::Store> store_ = store::open_sqlite_memory();

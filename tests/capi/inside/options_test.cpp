@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "bench.hpp"
+#include "model/limits.hpp"
 #include "utf8.hpp"
 
 using namespace fakes;
@@ -113,11 +114,12 @@ TEST_CASE("every field of a spawn reaches the request") {
   o.flags = STACYVM_SPAWN_BEST_EFFORT | STACYVM_SPAWN_GET_OR_CREATE;
   o.name = "nam";
   o.idempotency_key = "key";
+  o.template_name = "tem";
   o.timeout_ms = 6;
   const auto r = spawn_request(o);
   CHECK((r.image == "img" && r.provider == "prov" && r.profile == "build" && r.user == "root" && r.network == "none" && r.owner_id == "own"));
   CHECK((r.memory_bytes == 1 && r.disk_bytes == 2 && r.milli_cpus == 3 && r.pids == 4 && r.ttl_ms == 5 && r.best_effort));
-  CHECK((r.get_or_create && r.name == "nam" && r.idempotency_key == "key" && r.timeout_ms == 6));
+  CHECK((r.get_or_create && r.name == "nam" && r.idempotency_key == "key" && r.template_name == "tem" && r.timeout_ms == 6));
   o.timeout_ms = -1;
   CHECK(spawn_request(o).timeout_ms == 0);
   CHECK((r.metadata == svm::model::StringMap{{"l", "1"}} && r.env == svm::model::StringMap{{"A", "b"}, {"C", ""}}));
@@ -282,6 +284,28 @@ TEST_CASE("a session's owner: trimmed, at most 128 bytes, a label; the error nam
     CHECK(error.message().starts_with("owner: "));
     CHECK(error.message().find("owner_id") == std::string::npos);
   }
+}
+
+TEST_CASE("settings: JSON of at most a mebibyte, whose faults name their place") {
+  stacyvm_options o;
+  STACYVM_INIT(&o);
+  const auto field = [&](const std::string& json) {
+    o.settings = json.c_str();
+    return field_of([&] { settings_of(o); });
+  };
+  CHECK(field("") == "(accepted)");
+  CHECK(field("{}") == "(accepted)");
+  const std::string five = R"({"defaults":{"ttl":"5m"}})";
+  CHECK(field(five) == "(accepted)");
+  CHECK(settings_of(o).defaults.ttl_ms == 300'000);
+  CHECK(field(R"({"defaults":{"ttl":"25h"}})") == "defaults.ttl");
+  CHECK(field(R"({"defaults":{"foo":1}})") == "defaults.foo");
+  CHECK(field("[]") == "body");
+  const std::string most = "{" + std::string(model::kMaxSettingsBytes - 2, ' ') + "}";
+  CHECK(field(most) == "(accepted)");
+  CHECK(field(most + " ") == "settings");
+  o.settings = nullptr;
+  CHECK(field_of([&] { settings_of(o); }) == "(accepted)");
 }
 
 TEST_CASE("errors: the HTTP status of each code") {

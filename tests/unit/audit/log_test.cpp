@@ -33,6 +33,12 @@ class FakeStore final : public store::Store {
   std::optional<Key> get_key(std::string_view, std::string_view, int64_t) const override { return std::nullopt; }
   std::vector<model::SandboxRecord> list(uint32_t, std::string_view) const override { return {}; }
   uint32_t live_count() const override { return 0; }
+  uint32_t live_count_of(std::string_view, std::string_view) const override { return 0; }
+  bool insert_template(const model::TemplateRecord&) override { return false; }
+  bool update_template(const model::TemplateRecord&) override { return false; }
+  bool remove_template(std::string_view, std::string_view) override { return false; }
+  std::optional<model::TemplateRecord> get_template(std::string_view, std::string_view) const override { return std::nullopt; }
+  std::vector<model::TemplateRecord> templates(std::string_view) const override { return {}; }
   uint32_t prune(const Prune&) override { return 0; }
   void free_key(std::string_view) override {}
 

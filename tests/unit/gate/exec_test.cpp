@@ -74,6 +74,37 @@ TEST_CASE("exec: a command without a timeout has its sandbox's, one with -1 has 
   CHECK(sent(5) == 5);
 }
 
+TEST_CASE("exec: the settings' timeouts: one for commands without, one that none may pass") {
+  Rig rig;
+  model::Defaults& defaults = rig.manager.decided.defaults;
+  const auto sent = [&](int64_t timeout_ms) -> int64_t {
+    model::ExecRequest request = shell("c");
+    request.timeout_ms = timeout_ms;
+    const auto error = error_of([&] { rig.gate.run<ops::ExecRun>(rig.caller, request); });
+    CHECK(code_of([&] { rig.gate.start<ops::ExecStart>(rig.caller, request); }) == (error ? Code::limit : Code::ok));
+    if (!error) return static_cast<int64_t>(rig.session().last().exec.timeout_ms);
+    CHECK(error->code() == Code::limit);
+    CHECK(fact(*error, "field") == "timeout");
+    CHECK(fact(*error, "limit") == "2s");
+    return -2;
+  };
+  defaults.default_exec_timeout_ms = 1500;
+  CHECK(sent(0) == 1500);
+  CHECK(sent(-1) == 0);
+  CHECK(sent(60'000) == 60'000);
+  defaults.max_exec_timeout_ms = 2000;
+  CHECK(sent(0) == 1500);
+  CHECK(sent(2000) == 2000);
+  CHECK(sent(2001) == -2);
+  CHECK(sent(-1) == -2);
+  defaults.default_exec_timeout_ms = 0;
+  CHECK(sent(0) == 2000);
+  rig.manager.records[0].timeout_ms = 77;
+  CHECK(sent(0) == 77);
+  rig.manager.records[0].timeout_ms = 5000;  // made when more was allowed
+  CHECK(sent(0) == 2000);
+}
+
 TEST_CASE("exec: the largest command that is valid is one that the agent can decode") {
   Rig rig;
   model::ExecRequest request = shell("c");

@@ -143,8 +143,32 @@ void FakeManager::note(std::string_view call) {
   if (fault) fault(call);
 }
 
-manager::ResolvedSpawn FakeManager::resolve(const model::SpawnRequest& request, const model::Identity&) {
+model::Admission FakeManager::admission(const model::SpawnRequest& request, const model::Identity&) {
+  note("admission");
+  if (resolving) resolving(request);
+  return {};
+}
+
+model::TemplateRecord FakeManager::create_template(std::string_view tenant, model::Template body) {
+  note("create_template " + std::string(tenant));
+  return {std::string(tenant), std::move(body), 1000, 2000};
+}
+model::TemplateRecord FakeManager::update_template(std::string_view tenant, model::Template body) {
+  note("update_template " + std::string(tenant));
+  return {std::string(tenant), std::move(body), 1000, 2000};
+}
+void FakeManager::delete_template(std::string_view tenant, std::string_view name) { note("delete_template " + std::string(tenant) + ' ' + std::string(name)); }
+model::TemplateRecord FakeManager::get_template(std::string_view tenant, std::string_view name) {
+  note("get_template " + std::string(tenant) + ' ' + std::string(name));
+  model::Template body = shape;
+  body.name = name;
+  return {std::string(tenant), std::move(body), 1000, 2000};
+}
+std::vector<model::TemplateRecord> FakeManager::templates(std::string_view tenant) { return {get_template(tenant, "a"), get_template(tenant, "b")}; }
+
+manager::ResolvedSpawn FakeManager::resolve(const model::SpawnRequest& request, const model::Identity&, bool may_be_path) {
   note("resolve");
+  host_path = may_be_path;
   if (resolving) resolving(request);
   manager::ResolvedSpawn spawn;
   spawn.record = record(kOther, "");

@@ -125,7 +125,14 @@ class FakeManager final : public manager::Manager {
   audit::Log& audit() noexcept override { return log; }
   events::Log& events() noexcept override { return event_log; }
   channel::Reactor& reactor() noexcept override { return timers; }
-  manager::ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller) override;
+  const model::Settings& settings() const noexcept override { return decided; }
+  manager::ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller, bool host_path) override;
+  model::Admission admission(const model::SpawnRequest& request, const model::Identity& caller) override;
+  model::TemplateRecord create_template(std::string_view tenant, model::Template body) override;
+  model::TemplateRecord update_template(std::string_view tenant, model::Template body) override;
+  void delete_template(std::string_view tenant, std::string_view name) override;
+  model::TemplateRecord get_template(std::string_view tenant, std::string_view name) override;
+  std::vector<model::TemplateRecord> templates(std::string_view tenant) override;
   model::SandboxRecord spawn(manager::ResolvedSpawn spawn) override;
   model::SandboxRecord get(std::string_view id) override;
   void look_at_limits(std::string_view id, int64_t told) override { looks.emplace_back(id, told); }
@@ -154,6 +161,9 @@ class FakeManager final : public manager::Manager {
   std::vector<std::pair<std::string, int64_t>> looks;  // at limits: where, and how many kills were told already
   std::function<void(std::string_view call)> fault;  // may throw
   std::function<void(const model::SpawnRequest& request)> resolving;  // sees what is to be spawned
+  bool host_path = false;                            // of the last resolve()
+  model::Settings decided;
+  model::Template shape;                             // of every template there is
   std::optional<model::SandboxRecord> spawned;       // what spawn answers instead of its own
 
   static model::SandboxRecord record(std::string id, std::string tenant);
@@ -184,7 +194,8 @@ std::string body_of() {
   std::string mode, ids;
   if constexpr (requires(typename O::Request r) { r.exec_id; }) ids = R"(,"exec_id":"ex-aaaaaaaaaaaaaaaaaaaaaaaaaa","signal":15,"rows":24,"cols":80)";
   if constexpr (requires(typename O::Request r) { r.mode; }) mode = std::is_same_v<typename O::Request, model::ExecRequest> ? R"(,"mode":"argv")" : R"(,"mode":"0600")";
-  return R"({"id":")" + kId + R"(","command":"c","path":"/a","pattern":"/*","text":"t","old_path":"/a","new_path":"/b","upload":"u","ttl":"1m","metadata":{})" + ids + mode + "}";
+  if constexpr (requires(typename O::Request r) { r.body.image; }) ids += R"(,"name":"t","image":"host")";
+  return R"({"id":")" + kId + R"(","template":"t","command":"c","path":"/a","pattern":"/*","text":"t","old_path":"/a","new_path":"/b","upload":"u","ttl":"1m","metadata":{})" + ids + mode + "}";
 }
 
 template <class Visit, class... O>

@@ -51,7 +51,7 @@ TEST_CASE("stages: the act comes after its intent and before its outcome, and af
       CHECK(get > position(journal, "stage object"));
       CHECK(get < position(journal, "stage resolve"));
     }
-    if (O::row.scope == ops::Scope::sandbox_read) {
+    if (ops::reads_records(O::row.scope)) {
       CHECK(rig.rows().empty());
       return;
     }
@@ -88,7 +88,7 @@ TEST_CASE("stages: without the scope nothing is decoded and nothing is reached")
 
 TEST_CASE("stages: exactly the row's scope suffices, and no other operation's scope does") {
   each_operation([]<class O>() {
-    for (const ops::Scope scope : {ops::Scope::sandbox_read, ops::Scope::sandbox_write, ops::Scope::exec, ops::Scope::file_read, ops::Scope::file_write}) {
+    for (const ops::Scope scope : ops::kScopes) {
       INFO("operation: ", std::string(O::row.name), " scope: ", std::string(ops::scope_name(scope)));
       Rig rig;
       rig.caller.scopes = {std::string(ops::scope_name(scope))};

@@ -157,11 +157,10 @@ TEST_CASE("decode: what claims an authority is refused, wherever it is") {
   CHECK(decode<SpawnRequest>({}, R"({"env":{"role":"x"},"metadata":{"admin":"y"}})").env.count("role") == 1);
 }
 
-TEST_CASE("decode: a template is not ignored but refused") {
-  const auto error = error_of([] { decode<SpawnRequest>({}, R"({"template":"python"})"); });
-  REQUIRE(error);
-  CHECK(error->code() == Code::unsupported);
-  CHECK(fact(*error, "field") == "template");
+TEST_CASE("decode: a template is a name") {
+  CHECK(decode<SpawnRequest>({}, R"({"template":"python"})").template_name == "python");
+  refused<SpawnRequest>("template", R"({"template":"a/b"})");
+  refused<SpawnRequest>("template", R"({"template":{}})");
 }
 
 TEST_CASE("decode: what is needed must be there") {

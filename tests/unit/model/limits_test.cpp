@@ -100,6 +100,7 @@ TEST_CASE("limits: strings and collections of a spawn") {
 TEST_CASE("limits: a sandbox's name, key, timeout and labels") {
   SPAWN_LIMIT("name", name, std::string(kMaxSandboxNameBytes, 'n'), std::string(kMaxSandboxNameBytes + 1, 'n'));
   SPAWN_LIMIT("idempotency_key", idempotency_key, std::string(kMaxIdempotencyKeyBytes, 'k'), std::string(kMaxIdempotencyKeyBytes + 1, 'k'));
+  SPAWN_LIMIT("template", template_name, std::string(kMaxSandboxNameBytes, 'n'), std::string(kMaxSandboxNameBytes + 1, 'n'));
   SPAWN_LIMIT("timeout", timeout_ms, kMaxTimeoutMs, kMaxTimeoutMs + 1);
   SPAWN_LIMIT("timeout", timeout_ms, 0, -1);
   at_the_limit("keep", DestroyRequest{"x", kMaxKeepMs}, DestroyRequest{"x", kMaxKeepMs + 1});

@@ -1,3 +1,4 @@
+#include "model/fields.hpp"
 #include "ops/operations.hpp"
 
 #include <doctest/doctest.h>
@@ -66,7 +67,7 @@ TEST_CASE("operations: rows are complete and agree with their types") {
 TEST_CASE("operations: a scope that reads cannot write") {
   each_operation([]<class O>() {
     INFO("operation: ", std::string(O::row.name));
-    const bool reading = O::row.scope == ops::Scope::sandbox_read || O::row.scope == ops::Scope::file_read;
+    const bool reading = ops::reads_records(O::row.scope) || O::row.scope == ops::Scope::file_read;
     CHECK((O::row.effect == ops::Effect::read) == reading);
   });
 }
@@ -76,7 +77,7 @@ TEST_CASE("operations: every request and every answer has a field list") {
   each_operation([]<class O>() {
     INFO("operation: ", std::string(O::row.name));
     const model::Fields& request = model::fields_of<typename O::Request>();
-    CHECK_FALSE(request.list.empty());
+    CHECK(request.list.empty() == std::is_empty_v<typename O::Request>);
     CHECK_FALSE(request.array);
     if constexpr (!std::is_same_v<typename O::Response, ops::Streamed>) CHECK_FALSE(model::fields_of<typename O::Response>().list.empty());
   });
@@ -88,4 +89,8 @@ TEST_CASE("operations: scope names are the wire's and differ") {
   CHECK(ops::scope_name(ops::Scope::exec) == "exec");
   CHECK(ops::scope_name(ops::Scope::file_read) == "file:read");
   CHECK(ops::scope_name(ops::Scope::file_write) == "file:write");
+  CHECK(ops::scope_name(ops::Scope::template_read) == "template:read");
+  CHECK(ops::scope_name(ops::Scope::template_write) == "template:write");
+  std::set<std::string_view> names;
+  for (const ops::Scope scope : ops::kScopes) CHECK(names.insert(ops::scope_name(scope)).second);
 }

@@ -15,7 +15,7 @@ TEST_CASE("threads write and read at once") {
   const Directory directory;
   const auto store = open_sqlite(directory.path(), false);
   constexpr int kWriters = 4, kReaders = 8, kEach = 60;
-  const Store::Reserve kReserve{kWriters * kEach, true, 100'000, 100'000 + kWriters * kEach * kIdsPerRange};
+  const Store::Reserve kReserve{kWriters * kEach, 0, true, 100'000, 100'000 + kWriters * kEach * kIdsPerRange};
   std::atomic<bool> stop{false};
   std::atomic<int> wrong{0}, reads{0};
   std::mutex mutex;

@@ -16,7 +16,7 @@ using model::State;
 
 namespace {
 
-const Store::Reserve kReserve{100'000, true, 100'000, 2'000'000'000};
+const Store::Reserve kReserve{100'000, 0, true, 100'000, 2'000'000'000};
 
 /// What the writer reports once a call has returned.
 struct Acknowledged {

@@ -100,7 +100,7 @@ TEST_CASE("a record comes back as it was written") {
 TEST_CASE("update replaces a row in the expected state and no other") {
   with_stores([](Store& store) {
     SandboxRecord record = sandbox("sb-a");
-    store.insert(record, {10, true, 200'000, 500'000});
+    store.insert(record, {10, 0, true, 200'000, 500'000});
     const uint32_t base = record.id_base;
 
     SandboxRecord next = full_record();
@@ -143,7 +143,7 @@ TEST_CASE("an id exists once") {
 
 TEST_CASE("the number of live sandboxes is limited") {
   with_stores([](Store& store) {
-    const Store::Reserve three{3, false, 0, 0};
+    const Store::Reserve three{3, 0, false, 0, 0};
     std::vector<SandboxRecord> records;
     for (const char* id : {"sb-1", "sb-2", "sb-3"}) {
       records.push_back(sandbox(id));
@@ -154,7 +154,7 @@ TEST_CASE("the number of live sandboxes is limited") {
     CHECK(fact_of("field", [&] { store.insert(extra, three); }) == "max_sandboxes");
     CHECK(fact_of("limit", [&] { store.insert(extra, three); }) == "3");
     CHECK_FALSE(store.get("sb-4"));
-    CHECK(code_of([&] { store.insert(extra, Store::Reserve{0, false, 0, 0}); }) == Code::limit);
+    CHECK(code_of([&] { store.insert(extra, Store::Reserve{0, 0, false, 0, 0}); }) == Code::limit);
 
     // running and destroying still count; destroyed and error do not.
     records[0].state = State::running;
@@ -184,7 +184,7 @@ TEST_CASE("the number of live sandboxes is limited") {
 TEST_CASE("each live sandbox has the lowest free id range") {
   with_stores([](Store& store) {
     constexpr uint32_t kFirst = 131'072;
-    const Store::Reserve reserve{100, true, kFirst, kFirst + 4 * kIdsPerRange};
+    const Store::Reserve reserve{100, 0, true, kFirst, kFirst + 4 * kIdsPerRange};
     std::vector<SandboxRecord> records;
     for (int i = 0; i < 4; ++i) {
       records.push_back(sandbox("sb-" + std::to_string(i)));
@@ -208,7 +208,7 @@ TEST_CASE("each live sandbox has the lowest free id range") {
     SandboxRecord none = sandbox("sb-none");
     CHECK(code_of([&] { store.insert(none, reserve); }) == Code::limit);
     // One without a range needs none.
-    store.insert(none, {100, false, 0, 0});
+    store.insert(none, {100, 0, false, 0, 0});
     CHECK(none.id_base == 0);
   });
 }
@@ -219,7 +219,7 @@ TEST_CASE("a range that somebody else has is passed over, and found again when i
     const auto range = [](uint32_t number) { return kFirst + number * kIdsPerRange; };
     std::set<uint32_t> foreign{range(0), range(2)};
     std::vector<uint32_t> asked;
-    const Store::Reserve reserve{100, true, kFirst, range(4), [&](uint32_t base) {
+    const Store::Reserve reserve{100, 0, true, kFirst, range(4), [&](uint32_t base) {
                                    asked.push_back(base);
                                    return !foreign.contains(base);
                                  }};
@@ -240,7 +240,7 @@ TEST_CASE("a range that somebody else has is passed over, and found again when i
 TEST_CASE("an insertion that fails tells which range it had claimed") {
   with_stores([](Store& store) {
     std::vector<uint32_t> claimed;
-    const Store::Reserve reserve{100, true, 131'072, 131'072 + 4 * kIdsPerRange, [&](uint32_t base) {
+    const Store::Reserve reserve{100, 0, true, 131'072, 131'072 + 4 * kIdsPerRange, [&](uint32_t base) {
                                    claimed.push_back(base);
                                    return true;
                                  }};
@@ -255,14 +255,14 @@ TEST_CASE("an insertion that fails tells which range it had claimed") {
 TEST_CASE("id ranges do not overlap when the configured space moves") {
   with_stores([](Store& store) {
     SandboxRecord a = sandbox("sb-a"), b = sandbox("sb-b"), c = sandbox("sb-c"), d = sandbox("sb-d");
-    store.insert(a, {100, true, 100'000, 4'000'000});
+    store.insert(a, {100, 0, true, 100'000, 4'000'000});
     CHECK(a.id_base == 100'000);
     // Begins in the middle of a's range.
-    store.insert(b, {100, true, 131'072, 4'000'000});
+    store.insert(b, {100, 0, true, 131'072, 4'000'000});
     CHECK(b.id_base == 165'536);
-    store.insert(c, {100, true, 34'465, 4'000'000});  // would end one beyond the first id of a
+    store.insert(c, {100, 0, true, 34'465, 4'000'000});  // would end one beyond the first id of a
     CHECK(c.id_base == 231'072);
-    store.insert(d, {100, true, 34'464, 4'000'000});  // fits exactly below it
+    store.insert(d, {100, 0, true, 34'464, 4'000'000});  // fits exactly below it
     CHECK(d.id_base == 34'464);
   });
 }
@@ -270,20 +270,20 @@ TEST_CASE("id ranges do not overlap when the configured space moves") {
 TEST_CASE("a range fits at the end of the space and not one id beyond") {
   with_stores([](Store& store) {
     SandboxRecord a = sandbox("sb-a"), b = sandbox("sb-b"), c = sandbox("sb-c");
-    CHECK(code_of([&] { store.insert(a, {100, true, 1000, 1000 + kIdsPerRange - 1}); }) == Code::limit);
-    store.insert(a, {100, true, 1000, 1000 + kIdsPerRange});
+    CHECK(code_of([&] { store.insert(a, {100, 0, true, 1000, 1000 + kIdsPerRange - 1}); }) == Code::limit);
+    store.insert(a, {100, 0, true, 1000, 1000 + kIdsPerRange});
     CHECK(a.id_base == 1000);
-    CHECK(code_of([&] { store.insert(b, {100, true, UINT32_MAX - kIdsPerRange + 1, UINT32_MAX}); }) == Code::limit);
-    store.insert(b, {100, true, UINT32_MAX - kIdsPerRange, UINT32_MAX});
+    CHECK(code_of([&] { store.insert(b, {100, 0, true, UINT32_MAX - kIdsPerRange + 1, UINT32_MAX}); }) == Code::limit);
+    store.insert(b, {100, 0, true, UINT32_MAX - kIdsPerRange, UINT32_MAX});
     CHECK(b.id_base == UINT32_MAX - kIdsPerRange);
-    CHECK(code_of([&] { store.insert(c, {100, true, UINT32_MAX - kIdsPerRange, UINT32_MAX}); }) == Code::limit);
+    CHECK(code_of([&] { store.insert(c, {100, 0, true, UINT32_MAX - kIdsPerRange, UINT32_MAX}); }) == Code::limit);
   });
 }
 
 TEST_CASE("random churn never gives a range twice, and always the lowest") {
   with_stores([](Store& store) {
     constexpr uint32_t kFirst = 1'000'000, kRanges = 12;
-    const Store::Reserve reserve{100, true, kFirst, kFirst + kRanges * kIdsPerRange};
+    const Store::Reserve reserve{100, 0, true, kFirst, kFirst + kRanges * kIdsPerRange};
     std::vector<SandboxRecord> live;
     std::set<uint32_t> taken;
     uint32_t random = 12345;
@@ -477,7 +477,7 @@ TEST_CASE("prune takes at most its limit in one call") {
 
 TEST_CASE("what was counted in memory is found again after a reopen") {
   const Directory directory;
-  const Store::Reserve kReserve{3, true, 100'000, 100'000 + 8 * kIdsPerRange};
+  const Store::Reserve kReserve{3, 0, true, 100'000, 100'000 + 8 * kIdsPerRange};
   SandboxRecord a = sandbox("sb-a"), b = sandbox("sb-b"), c = sandbox("sb-c"), d = sandbox("sb-d");
   std::string instance;
   {

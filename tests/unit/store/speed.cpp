@@ -12,7 +12,7 @@ using model::State;
 TEST_CASE("insertion, update and get are quick, also with a thousand live sandboxes") {
   const Directory directory;
   const auto store = open_sqlite(directory.path(), false);
-  const Store::Reserve kReserve{10'000, true, 100'000, 2'000'000'000};
+  const Store::Reserve kReserve{10'000, 0, true, 100'000, 2'000'000'000};
   for (int i = 0; i < 1000; ++i) {
     auto record = sandbox("sb-live-" + std::to_string(i));
     record.metadata = {{"name", "value"}, {"other", "thing"}};

@@ -70,7 +70,7 @@ inline model::SandboxRecord sandbox(std::string id) {
   return record;
 }
 
-inline const Store::Reserve kRoom{100'000, false, 0, 0};
+inline const Store::Reserve kRoom{100'000, 0, false, 0, 0};
 
 inline model::AuditRow audit_row(std::string object) {
   model::AuditRow row;

@@ -1,9 +1,11 @@
 #include "config.hpp"
 
+#include <arpa/inet.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -22,6 +24,9 @@ namespace {
 
 constexpr const char* kFile = "stacyvm.yaml";
 constexpr size_t kMaxFile = 1u << 20;  // bytes
+// What nobody writes: a YAML alias may stand for what it is in, or for a list of lists of aliases.
+constexpr size_t kMaxValues = 10'000;
+constexpr unsigned kMaxDepth = 8;
 constexpr const char* kVariables = "STACYVM_";
 
 [[noreturn]] void fail(const std::string& where, const std::string& key, const std::string& why) { throw std::runtime_error(where + ": " + key + ": " + why); }
@@ -119,6 +124,20 @@ constexpr Setting kSettings[] = {
     {"defaults", "default_exec_timeout", 's'}, {"defaults", "max_exec_timeout", 's'}, {"defaults", "max_sandboxes", 'n'}, {"defaults", "max_sandboxes_per_owner", 'n'},
 };
 
+bool is_section(const std::string& key) {
+  const auto holds = [&](const std::string& name) { return name.starts_with(key + '.'); };
+  return key == "images" || key == "images.aliases" || std::any_of(keys().begin(), keys().end(), [&](const Key& each) { return holds(each.name); }) ||
+         std::any_of(std::begin(kSettings), std::end(kSettings), [&](const Setting& each) { return key == each.section; });
+}
+
+/// What JSON takes for one that is not negative and has no exponent.
+bool is_json_number(std::string_view text) {
+  const auto digits = [](std::string_view part) { return !part.empty() && part.find_first_not_of("0123456789") == part.npos; };
+  const size_t point = std::min(text.find('.'), text.size());
+  const std::string_view whole = text.substr(0, point);
+  return digits(whole) && (whole.size() == 1 || whole[0] != '0') && (point == text.size() || digits(text.substr(point + 1)));
+}
+
 std::string variable_of(std::string key) {
   for (char& c : key) c = c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return kVariables + key;
@@ -128,10 +147,13 @@ std::string variable_of(std::string key) {
 struct File {
   std::map<std::string, Value> values;
   std::map<std::string, Value> aliases;
+  size_t nodes = 0;
 };
 
-void flatten(const YAML::Node& node, const std::string& key, const std::string& name, File& out) {
-  const std::string where = name + ':' + std::to_string(node.Mark().line + 1);
+/// `line`: of the key, for an empty value is where the next one begins.
+void flatten(const YAML::Node& node, const std::string& key, const std::string& name, int line, File& out, unsigned depth = 0) {
+  const std::string where = name + ':' + std::to_string(line);
+  if (depth > kMaxDepth || ++out.nodes > kMaxValues) fail(where, "the file", "has more in it than there are keys");
   if (key == "images.aliases" && node.IsMap()) {
     for (const auto& each : node) {
       if (!each.first.IsScalar() || !each.second.IsScalar()) fail(where, key, "give names of images");
@@ -140,8 +162,10 @@ void flatten(const YAML::Node& node, const std::string& key, const std::string& 
   } else if (node.IsMap()) {
     for (const auto& each : node) {
       if (!each.first.IsScalar()) fail(where, key.empty() ? "the file" : key, "has a key that is no word");
-      flatten(each.second, key.empty() ? each.first.Scalar() : key + '.' + each.first.Scalar(), name, out);
+      flatten(each.second, key.empty() ? each.first.Scalar() : key + '.' + each.first.Scalar(), name, each.first.Mark().line + 1, out, depth + 1);
     }
+  } else if (node.IsNull() && is_section(key)) {
+    // All that is in it is commented out.
   } else if (key.empty()) {
     if (!node.IsNull()) fail(where, "the file", "is no mapping of keys to values");
   } else {
@@ -177,7 +201,9 @@ std::string default_state_dir() {
 Config parse_config(const std::string& yaml, const std::string& name, const std::map<std::string, std::string>& environment) {
   File file;
   try {
-    flatten(YAML::Load(yaml), "", name, file);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
+    if (documents.size() > 1) throw std::runtime_error(name + ": has more than one document");
+    if (!documents.empty()) flatten(documents[0], "", name, documents[0].Mark().line + 1, file);
   } catch (const YAML::Exception& error) {
     throw std::runtime_error(name + ':' + std::to_string(error.mark.line + 1) + ": " + error.msg);
   }
@@ -204,7 +230,7 @@ Config parse_config(const std::string& yaml, const std::string& name, const std:
     if (found == file.values.end()) continue;
     const Value& value = found->second;
     if (value.items.size() != 1) fail(value.where, key, "give one value");
-    if (setting.kind == 'n' && (value.text.empty() || value.text.find_first_not_of("0123456789.") != value.text.npos)) fail(value.where, key, "give a number");
+    if (setting.kind == 'n' && !is_json_number(value.text)) fail(value.where, key, "give a number");
     defaults += (defaults.empty() ? "" : ",") + text::json_string(setting.name) + ':' + (setting.kind == 'n' ? value.text : text::json_string(value.text));
     file.values.erase(found);
   }
@@ -235,9 +261,15 @@ Config load_config(const std::string& file) {
   return parse_config(yaml, name, environment);
 }
 
+bool is_loopback_name(std::string_view name) {
+  in_addr four{};
+  // A name may begin as such an address does, and stand for any.
+  if (::inet_pton(AF_INET, std::string(name).c_str(), &four) == 1) return ntohl(four.s_addr) >> 24 == 127;
+  return name == "localhost" || name.ends_with(".localhost") || name == "::1" || name == "[::1]";
+}
+
 void check_exposure(const Config& config) {
-  const bool here = config.host == "localhost" || config.host == "::1" || config.host.starts_with("127.");
-  if (here || !config.api_key.empty() || !config.admin_api_key.empty()) return;
+  if (is_loopback_name(config.host) || !config.api_key.empty() || !config.admin_api_key.empty()) return;
   throw std::runtime_error("server.host is " + config.host + ", which others can reach, and there is no key: set auth.api_key (STACYVM_AUTH_API_KEY), or listen at 127.0.0.1");
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace serve {
@@ -29,6 +30,9 @@ Config load_config(const std::string& file);
 
 /// The same of texts. `name` stands for the file in messages. `environment`: STACYVM_SERVER_PORT is server.port; others and empty ones are ignored.
 Config parse_config(const std::string& yaml, const std::string& name, const std::map<std::string, std::string>& environment);
+
+/// Whether a name stands for this machine alone: 127.0.0.0/8, ::1 (in brackets or not), localhost and what is under it.
+bool is_loopback_name(std::string_view name);
 
 /// Refuses what would be unsafe: an address that others can reach, without a key. Throws std::runtime_error that says what to do.
 void check_exposure(const Config& config);

@@ -52,10 +52,6 @@ std::string_view host_name(std::string_view host) {
   return host.substr(0, host.find(':'));
 }
 
-bool is_loopback_name(std::string_view name) {
-  return name == "localhost" || name.ends_with(".localhost") || name == "[::1]" || name.starts_with("127.");
-}
-
 http::Pairs query_of(std::string_view query) {
   http::Pairs pairs;
   while (!query.empty()) {

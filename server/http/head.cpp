@@ -79,7 +79,7 @@ size_t find_head_end(std::string_view bytes) noexcept {
 std::optional<Refusal> check_head(std::string_view bytes, Head& out) noexcept {
   out = {};
   std::string_view method;
-  bool http_1_0 = false, first = true;
+  bool http_1_0 = false, first = true, ended = false;
   size_t fields = 0, hosts = 0, lengths = 0, codings = 0;
   while (!bytes.empty()) {
     const size_t end = bytes.find("\r\n");
@@ -91,7 +91,10 @@ std::optional<Refusal> check_head(std::string_view bytes, Head& out) noexcept {
       if (auto refusal = check_request_line(line, method, http_1_0)) return refusal;
       continue;
     }
-    if (line.empty()) break;
+    if (line.empty()) {
+      ended = true;
+      break;
+    }
     if (line.size() > kMaxFieldBytes) return Refusal{431, "a header field is longer than 8,000 bytes"};
     if (++fields > kMaxFields) return Refusal{431, "more than 100 header fields"};
     const size_t colon = line.find(':');
@@ -111,7 +114,7 @@ std::optional<Refusal> check_head(std::string_view bytes, Head& out) noexcept {
     }
     if (is_named(name, "upgrade") && is_named(value, "h2c")) return Refusal{400, "this server speaks HTTP/1.1"};
   }
-  if (first || !bytes.empty()) return Refusal{400, "malformed request"};
+  if (!ended || !bytes.empty()) return Refusal{400, "malformed request"};
   if (hosts > 1 || (hosts == 0 && !http_1_0)) return Refusal{400, "there must be one Host"};
   if (lengths > 1) return Refusal{400, "more than one Content-Length"};
   if (codings > 1 || (codings == 1 && (lengths > 0 || http_1_0))) return Refusal{400, "Transfer-Encoding and Content-Length contradict each other"};

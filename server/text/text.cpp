@@ -78,7 +78,10 @@ std::string json_bytes_member(std::string_view name, const std::string& bytes) {
 }
 
 std::optional<std::string> from_base64(std::string_view text) {
-  while (!text.empty() && text.back() == '=' && text.size() % 4 != 1) text.remove_suffix(1);
+  if (const size_t padding = text.find('='); padding != text.npos) {
+    if (text.size() % 4 != 0 || text.size() - padding > 2 || text.find_first_not_of('=', padding) != text.npos) return std::nullopt;
+    text = text.substr(0, padding);
+  }
   if (text.size() % 4 == 1) return std::nullopt;
   std::string out;
   uint32_t group = 0;

@@ -32,7 +32,7 @@ int act(int argc, char** argv) {
 
   CLI::App app{"Disposable, isolated computers for programs", "stacyvm"};
   app.require_subcommand(1);
-  const Verb verbs[] = {add_run(app), add_serve(app), add_probe(app), add_version(app)};
+  const Verb verbs[] = {add_run(app), add_serve(app), add_probe(app), add_version(app), add_completion(app), add_man(app)};
   try {
     app.parse(dashes, argv);
   } catch (const CLI::ParseError& error) {

@@ -24,5 +24,7 @@ Verb add_run(CLI::App& app);
 Verb add_serve(CLI::App& app);
 Verb add_probe(CLI::App& app);
 Verb add_version(CLI::App& app);
+Verb add_completion(CLI::App& app);
+Verb add_man(CLI::App& app);
 
 }  // namespace cli

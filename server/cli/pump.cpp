@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <system_error>
 
 #include "output.hpp"
+#include "terminal.hpp"
 
 namespace cli {
 namespace {
@@ -66,6 +68,10 @@ void Pump::wait() {
 
 std::optional<int> Pump::take_signals() {
   while (const int number = signals_.take()) {
+    if (number == SIGWINCH) {
+      resize();
+      continue;
+    }
     if (interrupted_) return signal_status(number);
     interrupted_ = true;
     try {
@@ -75,6 +81,16 @@ std::optional<int> Pump::take_signals() {
     }
   }
   return std::nullopt;
+}
+
+void Pump::resize() {
+  if (!on_terminal_) return;
+  const Terminal::Size size = Terminal::size();
+  try {
+    command_.resize(size.rows, size.cols);
+  } catch (const stacyvm::Error&) {
+    // As above.
+  }
 }
 
 void Pump::read_input() {

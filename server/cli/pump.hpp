@@ -19,9 +19,9 @@ struct Collected {
 /// made non-blocking, but never given more than they take at once.
 class Pump {
  public:
-  /// `collected` NULL: output goes to our standard output and error.
-  Pump(stacyvm::Queue& queue, stacyvm::Stream& command, Signals& signals, Collected* collected)
-      : queue_(queue), command_(command), signals_(signals), collected_(collected) {}
+  /// `collected` NULL: output goes to our standard output and error. `on_terminal`: the command has a terminal, which gets the size of ours.
+  Pump(stacyvm::Queue& queue, stacyvm::Stream& command, Signals& signals, Collected* collected, bool on_terminal)
+      : queue_(queue), command_(command), signals_(signals), collected_(collected), on_terminal_(on_terminal) {}
 
   /// Until the command has ended (nothing), or until there is no point in its going on: then the exit status that says why, and the
   /// command is to be killed. The first signal is the command's, the second one ends everything. Throws stacyvm::Error, which is
@@ -32,6 +32,7 @@ class Pump {
   void show_interest();
   void wait();
   std::optional<int> take_signals();
+  void resize();
   void read_input();
   void write_input();
   void end_input();
@@ -44,6 +45,7 @@ class Pump {
   stacyvm::Stream& command_;
   Signals& signals_;
   Collected* collected_;
+  const bool on_terminal_;
   uint32_t interest_ = 0;
   bool input_open_ = true, input_ready_ = false, interrupted_ = false;
   std::string input_, output_;  // read from one side and not yet taken by the other

@@ -3,6 +3,8 @@
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -15,6 +17,7 @@
 #include "pump.hpp"
 #include "run_report.hpp"
 #include "signals.hpp"
+#include "terminal.hpp"
 #include "units.hpp"
 
 namespace cli {
@@ -29,6 +32,9 @@ struct RunOptions {
   std::string image, user, workdir, profile, memory, cpus, disk, pids, timeout;
   std::vector<std::string> env, mounts;
   bool json = false, timings = false, best_effort = false;
+  std::optional<bool> tty;  // as asked
+
+  bool wants_tty() const { return tty.value_or(!json && Terminal::present()); }
 
   bool asks_for_limits() const { return !memory.empty() || !cpus.empty() || !disk.empty() || !pids.empty(); }
 };
@@ -58,6 +64,13 @@ stacyvm::Exec exec_of(const RunOptions& o, std::vector<std::string> command) {
   stacyvm::Exec exec = stacyvm::Exec::program(std::move(command));
   exec.cwd = o.workdir;
   exec.flags = STACYVM_EXEC_STDIN;
+  if (o.wants_tty()) {
+    const Terminal::Size size = Terminal::size();
+    exec.flags = STACYVM_EXEC_PTY;
+    exec.rows = size.rows;
+    exec.cols = size.cols;
+    if (const char* term = std::getenv("TERM"); term && *term) exec.env.emplace_back("TERM", term);
+  }
   if (!o.timeout.empty()) exec.timeout = std::chrono::milliseconds(parse_duration_ms(o.timeout));
   if (o.json) exec.output_limit = kMaxJsonOutput;
   return exec;
@@ -125,7 +138,7 @@ class Run {
       pollfd fds[] = {{queue.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}};
       if (::poll(fds, std::size(fds), -1) < 0 && errno != EINTR)
         throw std::system_error(errno, std::generic_category(), "cannot wait");
-      if (const int number = signals_.take()) {
+      if (const int number = signals_.take(); number != 0 && number != SIGWINCH) {
         op.cancel();
         report_.status = signal_status(number);
         return std::nullopt;
@@ -137,9 +150,13 @@ class Run {
   void execute(stacyvm::Queue& queue, stacyvm::Sandbox& sandbox) {
     try {
       stacyvm::Stream command = sandbox.exec_start(exec_);
-      Pump pump(queue, command, signals_, options_.json ? &report_.output : nullptr);
-      if (const auto status = pump.run()) {
-        report_.status = *status;
+      std::optional<Terminal> terminal;  // left before anything is said about the end
+      if (options_.wants_tty() && Terminal::present()) terminal.emplace();
+      Pump pump(queue, command, signals_, options_.json ? &report_.output : nullptr, terminal.has_value());
+      const std::optional<int> ended = pump.run();
+      terminal.reset();
+      if (ended) {
+        report_.status = *ended;
       } else {
         report_.result = command.exec_result();
         report_.status = end_status(report_.result.value());
@@ -228,6 +245,8 @@ Verb add_run(CLI::App& app) {
   text("-w,--workdir", options->workdir, "Working directory inside (default /workspace)");
   text("--profile", options->profile, "default, debug (ptrace) or build (package installs)");
   verb->add_flag("--best-effort", options->best_effort, "Go without limits that this host cannot enforce");
+  verb->add_flag_callback("-t,--tty", [options] { options->tty = true; }, "A terminal for the command; the default where ours is one");
+  verb->add_flag_callback("-T,--no-tty", [options] { options->tty = false; }, "Pipes for the command");
   verb->add_flag("--json", options->json, "One JSON object with output, exit code, times and what was enforced");
   verb->add_flag("--timings", options->timings, "Tell on standard error how long it took");
   verb->prefix_command();  // from the first word that is no option on, everything is the command's

@@ -1,9 +1,9 @@
-// The signals that ask us to end, as a descriptor.
+// The signals that ask us to end, and that the terminal has another size, as a descriptor.
 #pragma once
 
 namespace cli {
 
-/// SIGINT, SIGTERM, SIGHUP and SIGQUIT, but for those that our parent has us ignore (nohup, a shell's background job). Make it
+/// SIGINT, SIGTERM, SIGHUP, SIGQUIT and SIGWINCH, but for those that our parent has us ignore (nohup, a shell's background job). Make it
 /// before other threads exist: they inherit that these are blocked.
 class Signals {
  public:

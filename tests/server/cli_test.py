@@ -1,13 +1,17 @@
-"""The command line as its users meet it: stacyvm run, probe, version."""
+"""The command line as its users meet it: stacyvm run, probe, version, completion, man."""
 import base64
+import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -385,6 +389,95 @@ class Run(unittest.TestCase):
             sandbox = json.loads(wish.stdout)["sandbox"]
             self.assertNotIn("memory", sandbox["enforced"])
             self.assertTrue([entry for entry in sandbox["unenforced"] if entry.startswith("memory")], sandbox)
+
+
+class OnTerminal(unittest.TestCase):
+    """stacyvm run as somebody types it: its standard streams are a terminal."""
+
+    def start(self, *words, rows=31, cols=97):
+        outer, inner = os.openpty()
+        self.addCleanup(os.close, outer)
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+        self.before = termios.tcgetattr(inner)
+        process = subprocess.Popen([EXECUTABLE, "run", *words], stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
+                                   preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), env={**os.environ, "TERM": "vt220"})
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.inner, self.outer, self.seen = inner, outer, b""
+        self.addCleanup(os.close, inner)
+        return process
+
+    def until(self, text):
+        """What was shown up to and with the text; the rest is for the next call."""
+        end = time.monotonic() + TIMEOUT
+        while text not in self.seen:
+            self.assertTrue(select.select([self.outer], [], [], max(0, end - time.monotonic()))[0], self.seen)
+            self.seen += os.read(self.outer, 65536)
+        before, _, self.seen = self.seen.partition(text)
+        return before + text
+
+    def test_the_command_has_a_terminal_of_our_size(self):
+        process = self.start("--", "sh", "-c", "tty; stty size; echo $TERM; read x; exit 7")
+        shown = self.until(b"vt220\r\n")
+        self.assertIn(b"/dev/pts/", shown)
+        self.assertIn(b"31 97\r\n", shown)
+        os.write(self.outer, b"\r")
+        self.assertEqual(process.wait(TIMEOUT), 7)
+        self.assertEqual(termios.tcgetattr(self.inner), self.before, "the terminal is as it was")
+
+    def test_it_follows_ours(self):
+        process = self.start("--", "sh", "-c", "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done")
+        self.until(b"ready\r\n")
+        fcntl.ioctl(self.inner, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 50, 0, 0))
+        self.until(b"20 50\r\n")
+        self.assertEqual(process.wait(TIMEOUT), 0)
+
+    def test_what_is_typed_reaches_the_command(self):
+        process = self.start("--", "sh", "-c", "trap 'echo interrupted' INT; echo ready; cat; echo after; cat")
+        self.until(b"ready\r\n")
+        os.write(self.outer, b"\x03")
+        self.until(b"after\r\n")
+        os.write(self.outer, b"typed\r")
+        self.until(b"typed\r\ntyped\r\n")
+        os.write(self.outer, b"\x04")
+        self.assertEqual(process.wait(TIMEOUT), 0)
+
+    def test_pipes_where_they_are_asked_for(self):
+        process = self.start("--no-tty", "--", "sh", "-c", "tty || echo none")
+        self.until(b"none\r\n")
+        self.assertEqual(process.wait(TIMEOUT), 0)
+
+    def test_a_terminal_where_we_have_none(self):
+        self.assertEqual(run("sh", "-c", "stty size", options=["--tty"]).stdout, b"24 80\r\n")
+        self.assertEqual(run("tty", options=[]).returncode, 1)
+
+
+class Generated(unittest.TestCase):
+    """What the parser says of itself."""
+
+    def test_the_manual_has_every_verb_and_option(self):
+        page = stacyvm("man").stdout.decode().replace("\\-", "-")
+        self.assertTrue(page.startswith(".TH STACYVM 1"))
+        for word in (".SH run", ".SH serve", ".SH probe", "--memory", "--mount-ro", "--state-dir", "Exit status"):
+            self.assertIn(word, page)
+        if shutil.which("groff"):
+            said = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=stacyvm("man").stdout, capture_output=True, timeout=TIMEOUT, check=True)
+            self.assertEqual(said.stderr, b"")
+
+    def test_bash_completes(self):
+        script = stacyvm("completion", "bash").stdout.decode()
+        for words, expected in ((["stacyvm", "ser"], ["serve"]), (["stacyvm", "run", "--mem"], ["--memory"]), (["stacyvm", "run", "--", "--mem"], [])):
+            text = script + f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; COMPREPLY=(); _stacyvm; printf '%s\n' \"${{COMPREPLY[@]}}\""
+            done = subprocess.run(["bash", "-c", text], capture_output=True, timeout=TIMEOUT, check=True)
+            self.assertEqual(done.stdout.decode().split(), expected, done.stderr)
+
+    def test_other_shells(self):
+        for shell_name, check in (("zsh", ["zsh", "-n"]), ("fish", ["fish", "--no-execute"])):
+            script = stacyvm("completion", shell_name).stdout
+            self.assertIn(b"best-effort", script)
+            if shutil.which(check[0]):
+                subprocess.run(check, input=script, timeout=TIMEOUT, check=True)
+        self.assertEqual(stacyvm("completion", "tcsh").returncode, 125)
 
 
 class Others(unittest.TestCase):

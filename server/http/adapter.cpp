@@ -214,7 +214,9 @@ class Adapter::Implementation final : public httplib::Server {
     set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
       if (!httplib::detail::is_websocket_upgrade(request)) return HandlerResponse::Unhandled;
       answer(request, response);
-      return response.status == -1 ? HandlerResponse::Unhandled : HandlerResponse::Handled;
+      if (response.status == -1) return HandlerResponse::Unhandled;
+      response.set_header("Content-Length", std::to_string(response.body.size()));  // the library gives an answer made here none
+      return HandlerResponse::Handled;
     });
     WebSocket(
         kRoute,

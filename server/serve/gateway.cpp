@@ -48,7 +48,10 @@ bool same_key(const std::string& a, const std::string& b) {
 
 /// The name in a Host field, without its port.
 std::string_view host_name(std::string_view host) {
-  if (host.starts_with('[')) return host.substr(0, std::min(host.find(']'), host.size() - 1) + 1);
+  if (host.starts_with('[')) {
+    const size_t end = std::min(host.find(']'), host.size() - 1) + 1;
+    return end == host.size() || host[end] == ':' ? host.substr(0, end) : host;
+  }
   return host.substr(0, host.find(':'));
 }
 

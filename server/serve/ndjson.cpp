@@ -96,14 +96,16 @@ bool write_lines(Lines& lines, std::string out, http::Sink& sink) {
   return true;
 }
 
-void stream_lines(http::Exchange& exchange, const Call& call, stacyvm::Stream&& stream) {
+enum class Leaving : uint8_t { ends_command, detaches };
+
+void stream_lines(http::Exchange& exchange, const Call& call, stacyvm::Stream&& stream, Leaving leaving) {
   auto lines = std::make_shared<Lines>(std::move(stream), call.session);
   std::string first;
   bool over = lines->next(first, kFirst) == Lines::Step::over;
-  exchange.stream(200, kType, [lines, first, over](http::Sink& sink) {
+  exchange.stream(200, kType, [lines, first, over, leaving](http::Sink& sink) {
     if (over) return first.empty() || sink.write(first);
     const bool whole = write_lines(*lines, first, sink);
-    if (!whole) lines->cancel();
+    if (!whole && leaving == Leaving::ends_command) lines->cancel();
     return whole;
   });
 }
@@ -111,11 +113,11 @@ void stream_lines(http::Exchange& exchange, const Call& call, stacyvm::Stream&& 
 }  // namespace
 
 void stream_exec(http::Exchange& exchange, const Call& call, const std::string& body) {
-  stream_lines(exchange, call, call.session->call_stream("exec.start", call.pairs, body));
+  stream_lines(exchange, call, call.session->call_stream("exec.start", call.pairs, body), Leaving::ends_command);
 }
 
 void answer_output(http::Exchange& exchange, const Call& call) {
-  stream_lines(exchange, call, call.session->call_stream(std::string(call.route.operation), call.pairs, json_body(exchange)));
+  stream_lines(exchange, call, call.session->call_stream(std::string(call.route.operation), call.pairs, json_body(exchange)), Leaving::detaches);
 }
 
 void answer_start(http::Exchange& exchange, const Call& call) {

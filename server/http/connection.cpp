@@ -16,6 +16,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr size_t kPiece = 64u << 10;
+constexpr size_t kHeadPiece = 4u << 10;          // what most heads, with a small body, fit in
 constexpr size_t kKept = 16u << 10;              // bytes of buffer that an idle connection may keep
 constexpr size_t kSkip = 256u << 10;             // bytes of an unwanted body that are read over
 constexpr milliseconds kSkipTime{1'000};         // and how long that may take
@@ -53,7 +54,7 @@ ssize_t Connection::fill(Clock::time_point deadline, int stop) {
     in_.erase(0, at_);
     at_ = 0;
   }
-  const size_t old = in_.size(), room = framing_ == Framing::none || body_ended_ ? kKept : kPiece;
+  const size_t old = in_.size(), room = body_ended_ ? kHeadPiece : kPiece;
   for (;;) {
     in_.resize(old + room);
     ssize_t n;
@@ -68,6 +69,7 @@ ssize_t Connection::fill(Clock::time_point deadline, int stop) {
     in_.resize(old + static_cast<size_t>(std::max<ssize_t>(n, 0)));
     if (n >= 0) return n;
     if (errno != EAGAIN && errno != EWOULDBLOCK) return -1;
+    if (deadline == Clock::time_point()) return -2;
     pollfd wait[2] = {{fd_, static_cast<short>(wants_write ? POLLOUT : POLLIN), 0}, {stop, POLLIN, 0}};
     int ready;
     do ready = ::poll(wait, stop < 0 ? 1 : 2, left_ms(deadline));
@@ -83,7 +85,11 @@ Connection::Wait Connection::wait_request(int stop) {
     in_ = {};
     at_ = 0;
   }
+  // The next request has often come already.
+  if (const ssize_t n = fill(Clock::time_point(), stop); n != -2) return n > 0 ? Wait::ready : n == -3 ? Wait::stopped : Wait::closed;
   if (!tls_) {  // without a buffer while nothing comes
+    in_ = {};
+    at_ = 0;
     pollfd wait[2] = {{fd_, POLLIN, 0}, {stop, POLLIN, 0}};
     int ready;
     do ready = ::poll(wait, 2, left_ms(Clock::now() + deadlines_.idle));

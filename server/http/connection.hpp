@@ -63,7 +63,7 @@ class Connection {
   void abort() noexcept;
 
  private:
-  /// One receive into the buffer. As read_raw, but -2: not within the time.
+  /// One receive into the buffer. As read_raw, but -2: not within the time (a deadline that is zero: not now), -3: stopped.
   ssize_t fill(Clock::time_point deadline, int stop = -1);
 
   int fd_;

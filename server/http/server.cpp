@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
@@ -94,12 +96,12 @@ class Server::Implementation {
 
  private:
   struct Entry {
-    int fd;
-    std::string address;
-    bool idle = false;
-    bool evicted = false;
-    std::list<Entry*>::iterator place{};  // in idle_
+    Entry(int its_fd, std::string its_address) : fd(its_fd), address(std::move(its_address)) {}
+    const int fd;
+    const std::string address;
+    std::atomic<int64_t> idle_since{kBusy};  // of the steady clock
   };
+  static constexpr int64_t kBusy = 0, kEvicted = -1;
   using Entries = std::list<Entry>;
 
   void listen() {
@@ -152,7 +154,7 @@ class Server::Implementation {
       else if (entries_.size() >= options_.max_connections && !evict_locked())
         refused = "too many connections";
       else {
-        entries_.push_front({fd, address});
+        entries_.emplace_front(fd, address);
         entry = entries_.begin();
         ++per_address_[address];
       }
@@ -182,29 +184,24 @@ class Server::Implementation {
     const std::lock_guard lock(mutex_);
     return evict_locked();
   }
+  /// Ends the connection that is idle longest. It may begin to be busy at the same moment: then the next one.
   bool evict_locked() {
-    if (idle_.empty()) return false;
-    Entry& entry = *idle_.front();  // idle longest
-    idle_.pop_front();
-    entry.idle = false;
-    entry.evicted = true;
-    (void)::shutdown(entry.fd, SHUT_RDWR);
-    return true;
-  }
-
-  void set_idle(Entry& entry, bool idle) {
-    const std::lock_guard lock(mutex_);
-    if (entry.idle == idle || entry.evicted) return;
-    entry.idle = idle;
-    if (idle)
-      entry.place = idle_.insert(idle_.end(), &entry);
-    else
-      idle_.erase(entry.place);
+    for (;;) {
+      Entry* longest = nullptr;
+      int64_t since = 0;
+      for (Entry& entry : entries_) {
+        const int64_t one = entry.idle_since;
+        if (one > 0 && (!longest || one < since)) longest = &entry, since = one;
+      }
+      if (!longest) return false;
+      if (!longest->idle_since.compare_exchange_strong(since, kEvicted)) continue;
+      (void)::shutdown(longest->fd, SHUT_RDWR);
+      return true;
+    }
   }
 
   void forget(Entries::iterator entry) {
     const std::lock_guard lock(mutex_);
-    if (entry->idle) idle_.erase(entry->place);
     if (const auto same = per_address_.find(entry->address); --same->second == 0) per_address_.erase(same);
     entries_.erase(entry);
     if (entries_.empty()) none_.notify_all();
@@ -230,10 +227,10 @@ class Server::Implementation {
 
   void converse(Connection& connection, Entry& entry, const std::string& address) {
     for (;;) {
-      set_idle(entry, true);
+      int64_t since = std::max<int64_t>(1, Clock::now().time_since_epoch().count());
+      entry.idle_since = since;
       const auto came = connection.wait_request(stopping_.get());
-      set_idle(entry, false);
-      if (came != Connection::Wait::ready) return;
+      if (came != Connection::Wait::ready || !entry.idle_since.compare_exchange_strong(since, kBusy)) return;
       switch (connection.read_head()) {
         case Connection::HeadResult::complete: break;
         case Connection::HeadResult::too_large: return adapter_->refuse(connection, {431, "the request's head is larger than 64 KiB"});
@@ -267,7 +264,6 @@ class Server::Implementation {
   std::unique_ptr<Adapter> adapter_;
   mutable std::mutex mutex_;  // guards what follows
   Entries entries_;
-  std::list<Entry*> idle_;    // idle longest first
   std::map<std::string, size_t> per_address_;
   std::condition_variable none_;
 };

@@ -120,6 +120,7 @@ class SqliteStore final : public Store {
     model::SandboxRecord row = record;
     row.state = model::State::creating;
     const SandboxBlobs blobs(row);
+    const Change change(changes_);
     write([&](Connection& connection) {
       if (live_ >= reserve.max_live) {
         throw Error(Code::limit, "there are " + std::to_string(live_) + " sandboxes, the limit is " + std::to_string(reserve.max_live))
@@ -145,6 +146,7 @@ class SqliteStore final : public Store {
   bool update(const model::SandboxRecord& record, model::State from) override {
     const SandboxBlobs blobs(record);
     const bool ends = records_end(record.state);
+    const Change change(changes_);
     bool found = false;
     const auto replace = [&](Connection& connection, int64_t release) {
       Transaction transaction(connection);
@@ -228,7 +230,13 @@ class SqliteStore final : public Store {
 
   std::vector<model::SandboxRecord> list(uint32_t limit, std::string_view after) const override {
     if (limit == 0) throw Error(Code::invalid, "limit must be positive").with("field", "limit");
-    return read([&](Connection& connection) {
+    // The first page is asked for again and again by whoever looks on. What was read at or after a count of changes is true until the next one.
+    const uint64_t seen = changes_.load();
+    if (after.empty() && writer_) {
+      const std::lock_guard lock(first_page_mutex_);
+      if (first_page_limit_ == limit && first_page_seen_ == seen) return first_page_;
+    }
+    std::vector<model::SandboxRecord> rows = read([&](Connection& connection) {
       int64_t before = INT64_MAX;
       if (!after.empty()) {
         const Use seq = connection.prepared(kSeqOf);
@@ -242,6 +250,14 @@ class SqliteStore final : public Store {
       while (list->step()) rows.push_back(read_sandbox(*list));
       return rows;
     });
+    if (after.empty() && writer_ && rows.size() <= kKeptRows) {
+      const std::lock_guard lock(first_page_mutex_);
+      first_page_limit_ = 0;  // none while it is copied: there may be no memory for it
+      first_page_ = rows;
+      first_page_limit_ = limit;
+      first_page_seen_ = seen;
+    }
+    return rows;
   }
 
   uint32_t live_count() const override {
@@ -443,6 +459,19 @@ class SqliteStore final : public Store {
   }
 
  private:
+  /// Counts a change of the table of sandboxes, or the attempt at one, when it is over and before its caller goes on.
+  class Change {
+   public:
+    explicit Change(std::atomic<uint64_t>& count) noexcept : count_(count) {}
+    ~Change() { ++count_; }
+    Change(const Change&) = delete;
+    Change& operator=(const Change&) = delete;
+
+   private:
+    std::atomic<uint64_t>& count_;
+  };
+  static constexpr size_t kKeptRows = 1'000;
+
   Error not_synced() const {
     return errno_error(Code::io, sync_error_, "store: the disk did not take the audit rows; open the state directory again");
   }
@@ -650,6 +679,11 @@ class SqliteStore final : public Store {
   const Fd log_;                         // the write-ahead log, to sync; none in memory or read-only
   std::unique_ptr<HeldRoom> room_;       // none in memory or read-only
   std::atomic<int> sync_error_ = 0;      // errno of the failed one, after which none succeeds
+  std::atomic<uint64_t> changes_{0};     // see Change
+  mutable std::mutex first_page_mutex_;  // guards what follows
+  mutable std::vector<model::SandboxRecord> first_page_;
+  mutable uint32_t first_page_limit_ = 0;
+  mutable uint64_t first_page_seen_ = 0;
   // What the rows say, kept because this is their only writer: counting them on every spawn would grow with their number.
   uint32_t live_ = 0;
   int64_t last_audit_seq_ = 0;

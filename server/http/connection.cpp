@@ -22,6 +22,8 @@ constexpr size_t kSkip = 256u << 10;             // bytes of an unwanted body th
 constexpr milliseconds kSkipTime{1'000};         // and how long that may take
 constexpr int kProbeAfter = 30, kProbeEvery = 10, kProbes = 3;  // seconds, seconds, times: a peer that has vanished is noticed within a minute
 
+constexpr ssize_t kLate = -2;
+
 int left_ms(Clock::time_point deadline) noexcept {
   const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()).count() + 1;
   return static_cast<int>(std::clamp<int64_t>(left, 0, INT_MAX));
@@ -30,7 +32,14 @@ int left_ms(Clock::time_point deadline) noexcept {
 }  // namespace
 
 Connection::Connection(int fd, std::unique_ptr<TlsSession> tls, const Deadlines& deadlines) : fd_(fd), tls_(std::move(tls)), deadlines_(deadlines) {
-  (void)::fcntl(fd_, F_SETFL, O_NONBLOCK);
+  if (tls_) {
+    (void)::fcntl(fd_, F_SETFL, O_NONBLOCK);
+  } else {
+    // Waiting for a request is then one call.
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(deadlines_.idle);
+    const timeval idle{seconds.count(), std::chrono::duration_cast<std::chrono::microseconds>(deadlines_.idle - seconds).count()};
+    (void)::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &idle, sizeof idle);
+  }
   // A socket that does not know these (AF_UNIX) does without.
   const int on = 1;
   (void)::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -46,7 +55,7 @@ Connection::~Connection() {
 
 void Connection::abort() noexcept { (void)::shutdown(fd_, SHUT_RDWR); }
 
-ssize_t Connection::fill(Clock::time_point deadline, int stop) {
+ssize_t Connection::fill(Clock::time_point deadline) {
   if (at_ == in_.size()) {
     in_.clear();
     at_ = 0;
@@ -63,47 +72,35 @@ ssize_t Connection::fill(Clock::time_point deadline, int stop) {
       const std::lock_guard lock(tls_mutex_);
       n = tls_->read(in_.data() + old, room, wants_write);
     } else {
-      do n = ::recv(fd_, in_.data() + old, room, 0);
+      do n = ::recv(fd_, in_.data() + old, room, MSG_DONTWAIT);
       while (n < 0 && errno == EINTR);
     }
     in_.resize(old + static_cast<size_t>(std::max<ssize_t>(n, 0)));
     if (n >= 0) return n;
     if (errno != EAGAIN && errno != EWOULDBLOCK) return -1;
-    if (deadline == Clock::time_point()) return -2;
-    pollfd wait[2] = {{fd_, static_cast<short>(wants_write ? POLLOUT : POLLIN), 0}, {stop, POLLIN, 0}};
+    pollfd wait{fd_, static_cast<short>(wants_write ? POLLOUT : POLLIN), 0};
     int ready;
-    do ready = ::poll(wait, stop < 0 ? 1 : 2, left_ms(deadline));
+    do ready = ::poll(&wait, 1, left_ms(deadline));
     while (ready < 0 && errno == EINTR);
-    if (ready <= 0) return ready == 0 ? -2 : -1;
-    if (stop >= 0 && wait[1].revents != 0 && wait[0].revents == 0) return -3;
+    if (ready <= 0) return ready == 0 ? kLate : -1;
   }
 }
 
-Connection::Wait Connection::wait_request(int stop) {
+Connection::Wait Connection::wait_request() {
   if (has_input()) return Wait::ready;
-  if (in_.capacity() > kKept) {
-    in_ = {};
+  if (in_.capacity() > kKept) in_ = {};
+  ssize_t n;
+  if (tls_) {
+    n = fill(Clock::now() + deadlines_.idle);
+  } else {
+    in_.resize(kHeadPiece);
     at_ = 0;
+    do n = ::recv(fd_, in_.data(), in_.size(), 0);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN) n = kLate;
+    in_.resize(static_cast<size_t>(std::max<ssize_t>(n, 0)));
   }
-  // The next request has often come already.
-  if (const ssize_t n = fill(Clock::time_point(), stop); n != -2) return n > 0 ? Wait::ready : n == -3 ? Wait::stopped : Wait::closed;
-  if (!tls_) {  // without a buffer while nothing comes
-    in_ = {};
-    at_ = 0;
-    pollfd wait[2] = {{fd_, POLLIN, 0}, {stop, POLLIN, 0}};
-    int ready;
-    do ready = ::poll(wait, 2, left_ms(Clock::now() + deadlines_.idle));
-    while (ready < 0 && errno == EINTR);
-    if (ready <= 0) return ready == 0 ? Wait::late : Wait::closed;
-    if (wait[0].revents == 0) return Wait::stopped;
-  }
-  switch (fill(Clock::now() + deadlines_.idle, stop)) {
-    case 0: return Wait::closed;
-    case -1: return Wait::closed;
-    case -2: return Wait::late;
-    case -3: return Wait::stopped;
-    default: return Wait::ready;
-  }
+  return n > 0 ? Wait::ready : n == kLate ? Wait::late : Wait::closed;
 }
 
 Connection::HeadResult Connection::read_head() {
@@ -116,7 +113,7 @@ Connection::HeadResult Connection::read_head() {
     if (head_size_ > 0) return HeadResult::complete;
     if (all.size() >= kMaxHeadBytes) return HeadResult::too_large;
     const ssize_t n = fill(deadline);
-    if (n == -2) return HeadResult::late;
+    if (n == kLate) return HeadResult::late;
     if (n <= 0) return HeadResult::closed;
   }
 }
@@ -132,7 +129,7 @@ Connection::Body Connection::read_body(std::string& out) {
   if (body_ended_) return Body::end;
   if (!has_input()) {
     const ssize_t n = fill(Clock::now() + deadlines_.read);
-    if (n == -2) return Body::late;
+    if (n == kLate) return Body::late;
     if (n <= 0) return Body::closed;
   }
   const std::string_view all = std::string_view(in_).substr(at_);
@@ -186,7 +183,7 @@ ssize_t Connection::write(const char* data, size_t size) {
       const std::lock_guard lock(tls_mutex_);
       n = tls_->write(data + done, size - done, wants_read);
     } else {
-      do n = ::send(fd_, data + done, size - done, MSG_NOSIGNAL);
+      do n = ::send(fd_, data + done, size - done, MSG_NOSIGNAL | MSG_DONTWAIT);
       while (n < 0 && errno == EINTR);
     }
     if (n > 0) {

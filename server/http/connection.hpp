@@ -27,15 +27,15 @@ struct Deadlines {
 /// One thread reads; any thread writes (a WebSocket's output has a thread of its own), one at a time. The descriptor stays the caller's.
 class Connection {
  public:
-  /// `tls`: nullptr for a plain connection. The socket is made non-blocking.
+  /// `tls`: nullptr for a plain connection. Of the socket, flags and options are set.
   Connection(int fd, std::unique_ptr<TlsSession> tls, const Deadlines& deadlines);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  enum class Wait : uint8_t { ready, closed, late, stopped };
-  /// Until the next request's first byte. `stop`: a descriptor that becomes readable when no further request is to be served.
-  Wait wait_request(int stop);
+  enum class Wait : uint8_t { ready, closed, late };
+  /// Until the next request's first byte. Whoever wants no further request shuts the socket down for reading.
+  Wait wait_request();
 
   enum class HeadResult : uint8_t { complete, closed, late, too_large };
   /// Reads on until the head is whole; head() has it then, and read_raw() begins with it.
@@ -63,8 +63,8 @@ class Connection {
   void abort() noexcept;
 
  private:
-  /// One receive into the buffer. As read_raw, but -2: not within the time (a deadline that is zero: not now), -3: stopped.
-  ssize_t fill(Clock::time_point deadline, int stop = -1);
+  /// One receive into the buffer. As read_raw, but -2: not within the time.
+  ssize_t fill(Clock::time_point deadline);
 
   int fd_;
   std::unique_ptr<TlsSession> tls_;

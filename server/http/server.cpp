@@ -229,7 +229,8 @@ class Server::Implementation {
     for (;;) {
       int64_t since = std::max<int64_t>(1, Clock::now().time_since_epoch().count());
       entry.idle_since = since;
-      const auto came = connection.wait_request(stopping_.get());
+      if (ending_) return;  // looked at only now, as drain() looks for who is idle once it has said so
+      const auto came = connection.wait_request();
       if (came != Connection::Wait::ready || !entry.idle_since.compare_exchange_strong(since, kBusy)) return;
       switch (connection.read_head()) {
         case Connection::HeadResult::complete: break;
@@ -247,7 +248,10 @@ class Server::Implementation {
     listener_closed();
     const uint64_t one = 1;
     (void)!::write(stopping_.get(), &one, sizeof one);  // an eventfd of ours takes it
+    ending_ = true;
     std::unique_lock lock(mutex_);
+    for (Entry& entry : entries_)
+      if (entry.idle_since > 0) (void)::shutdown(entry.fd, SHUT_RD);
     (void)none_.wait_for(lock, options_.drain, [&] { return entries_.empty(); });
     const size_t cut = entries_.size();
     for (const Entry& entry : entries_) (void)::shutdown(entry.fd, SHUT_RDWR);
@@ -261,6 +265,7 @@ class Server::Implementation {
   const ServerOptions options_;
   Descriptor listener_, stopping_, spare_;
   uint16_t port_ = 0;
+  std::atomic<bool> ending_ = false;
   std::unique_ptr<Adapter> adapter_;
   mutable std::mutex mutex_;  // guards what follows
   Entries entries_;

@@ -15,7 +15,7 @@ import time
 
 from wire import Wire
 
-EXECUTABLE, LIBRARY = sys.argv[1:3]
+EXECUTABLE, LIBRARY = map(os.path.abspath, sys.argv[1:3])
 AS_USER = "user" in sys.argv[3:4]
 NOBODY = 65534
 START_SECONDS, END_SECONDS = 30, 40

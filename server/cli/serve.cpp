@@ -46,6 +46,7 @@ int run_server(const ServeOptions& given) {
   options.flags = STACYVM_OPEN_DETACHED;
   options.log_fd = STDERR_FILENO;
   options.log_level = level_of(config.log_level);
+  options.settings = config.settings;
   stacyvm::Instance instance(options);
 
   http::ServerOptions server_options;

@@ -147,6 +147,7 @@ std::string variable_of(std::string key) {
 struct File {
   std::map<std::string, Value> values;
   std::map<std::string, Value> aliases;
+  bool has_aliases = false;
   size_t nodes = 0;
 };
 
@@ -154,6 +155,7 @@ struct File {
 void flatten(const YAML::Node& node, const std::string& key, const std::string& name, int line, File& out, unsigned depth = 0) {
   const std::string where = name + ':' + std::to_string(line);
   if (depth > kMaxDepth || ++out.nodes > kMaxValues) fail(where, "the file", "has more in it than there are keys");
+  if (key == "images.aliases") out.has_aliases = true;
   if (key == "images.aliases" && node.IsMap()) {
     for (const auto& each : node) {
       if (!each.first.IsScalar() || !each.second.IsScalar()) fail(where, key, "give names of images");
@@ -236,6 +238,8 @@ Config parse_config(const std::string& yaml, const std::string& name, const std:
   }
   if (!file.values.empty()) fail(file.values.begin()->second.where, file.values.begin()->first, "no such key");
   if (config.tls_cert_file.empty() != config.tls_key_file.empty()) throw std::runtime_error("server.tls: give cert_file and key_file, or neither");
+  // What the clients of 0.15 ask for where nobody says another image.
+  if (!file.has_aliases) file.aliases["alpine:latest"].text = "host";
   std::string aliases;
   for (const auto& [alias, value] : file.aliases) aliases += (aliases.empty() ? "" : ",") + text::json_string(alias) + ':' + text::json_string(value.text);
   config.settings = "{\"defaults\":{" + defaults + "},\"images\":{\"aliases\":{" + aliases + "}}}";

@@ -133,7 +133,9 @@ TEST_CASE("the environment goes over the file") {
 }
 
 TEST_CASE("what is the library's is passed on as JSON") {
-  CHECK(parse_config("", "x.yaml", {}).settings == R"({"defaults":{},"images":{"aliases":{}}})");
+  CHECK(parse_config("", "x.yaml", {}).settings == R"({"defaults":{},"images":{"aliases":{"alpine:latest":"host"}}})");
+  for (const char* none : {"images:\n  aliases:\n", "images:\n  aliases: {}\n"})
+    CHECK(parse_config(none, "x.yaml", {}).settings == R"({"defaults":{},"images":{"aliases":{}}})");
   CHECK(parse_config("defaults:\n  memory_mb: 64\n  image: 'a\"b'\n  ttl: 5m\nimages:\n  aliases:\n    alpine:latest: host\n    a.b: /c\n", "x.yaml", {}).settings ==
         R"({"defaults":{"image":"a\"b","memory_mb":64,"ttl":"5m"},"images":{"aliases":{"a.b":"/c","alpine:latest":"host"}}})");
 }

@@ -49,6 +49,7 @@ manager::Options manager_options(const stacyvm_options& o, Fd& log_fd) {
     throw invalid("flags", "DETACHED needs a state_dir: where else would sandboxes be found again");
   if (options.detached && options.read_only) throw invalid("flags", "DETACHED and READ_ONLY exclude each other");
   options.settings = settings_of(o);
+  options.version = stacyvm_version_string();
   if (o.log_fd_plus1 > 0) {
     log_fd = duplicate_log(o.log_fd_plus1 - 1);
     const uint32_t level = o.log_level == STACYVM_LOG_DEFAULT ? STACYVM_LOG_INFO : o.log_level;

@@ -330,7 +330,7 @@ STACYVM_API uint32_t stacyvm_version(void);
 /** The same as text: "1.0.0". Static. */
 STACYVM_API const char *stacyvm_version_string(void);
 /** 1 if this library has the named feature, else 0 (also for NULL). Names: "native" (the native back end), "files", "queue",
- *  "exec.text", "detached", "names", "idempotency", "events", "exec.pty", "exec.background", "console", "settings", "templates". Later releases add names and never remove one. */
+ *  "exec.text", "detached", "names", "idempotency", "events", "exec.pty", "exec.background", "console", "settings", "templates", "metrics". Later releases add names and never remove one. */
 STACYVM_API int32_t stacyvm_has_feature(const char *name);
 /** What STACYVM_INIT calls: zeroes `size` bytes at `options` and stores `size` in the first four. NULL or a size below 4: does nothing. */
 STACYVM_API void stacyvm_struct_init(void *options, uint32_t size);
@@ -395,7 +395,8 @@ STACYVM_API void stacyvm_session_close(stacyvm_session *s);
 /* ------------------------------------------------ every operation, as JSON */
 
 /** Calls one operation of stacyvm_operations by name. `pairs` are its path and query parameters (at most 1,024), `body` its JSON (the
- *  HTTP body, at most 64 MiB; NULL and 0 for none). Blocks until it has ended. *json_out: the answer. May answer any code; NOT_FOUND also for an unknown name. */
+ *  HTTP body, at most 64 MiB; NULL and 0 for none). Blocks until it has ended. *json_out: the answer, JSON unless
+ *  the operation's "media" says otherwise. May answer any code; NOT_FOUND also for an unknown name. */
 STACYVM_API int32_t stacyvm_call(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
                                  uint64_t body_size, char **json_out, stacyvm_error **err);
 /** The same without waiting. Everything that the operation itself may answer arrives on the op. A call takes no thread while a sandbox
@@ -407,7 +408,7 @@ STACYVM_API int32_t stacyvm_call_begin(stacyvm_session *s, const char *op, const
  *  also that there is no such program or file, arrives on the stream. A wrong request or an unknown sandbox is answered here. */
 STACYVM_API int32_t stacyvm_call_stream(stacyvm_session *s, const char *op, const stacyvm_pair *pairs, uint32_t pair_count, const void *body,
                                         uint64_t body_size, stacyvm_stream **out, stacyvm_error **err);
-/** Every operation as a JSON array: name, scope, effect, shape, doc, and JSON Schemas of request and response. */
+/** Every operation as a JSON array: name, scope, effect, shape, doc, media (the answer's media type), and JSON Schemas of request and response. */
 STACYVM_API int32_t stacyvm_operations(char **json_out, stacyvm_error **err);
 
 /* --------------------------------------------------------- calls in flight */
@@ -439,7 +440,8 @@ STACYVM_API void stacyvm_op_close(stacyvm_op *op);
  * Templates are made, listed, shown, replaced and removed with "template.create" (CONFLICT one has the name), "template.list", ".get", ".update",
  * ".delete" ("template": its name); "template.spawn" is "sandbox.spawn" of one. They keep what to spawn under a name: image, provider, limits, ttl, env, metadata,
  * and setup commands. A tenant has at most 1,000. "allowed_hosts" and "secrets" are UNSUPPORTED unless empty; "pool_size" has no effect.
- * "sandbox.admission" tells whether a spawn would be let in now.
+ * "sandbox.admission" tells whether a spawn would be let in now. "provider.list", "provider.get", "provider.test", "system.health", ".live", ".ready"
+ * ("status" is "ready" or "not_ready"), ".metrics", and ".prometheus", whose answer is text and no JSON, say how the instance is.
  * More by stacyvm_call: "sandbox.list" with filters ("label": ["KEY=VALUE", at most 16], "state", "name", "owner_id"); "sandbox.update" replaces
  * "metadata"; "sandbox.destroy" with "keep" (a duration, at most 720h): how long the sandbox's record and history stay at least. Unasked
  * they stay 7 days with a state directory, and some moments without. "sandbox.prune" forgets what ended at least "older_than" ago (0: all

@@ -24,6 +24,7 @@ class Feed {
   store::Store::EventRange range();
 
   void join(const std::shared_ptr<Follower>& follower);
+  uint32_t followers();
   void advance(int64_t last);
   void close();
 

@@ -30,6 +30,12 @@ void Feed::join(const std::shared_ptr<Follower>& follower) {
   followers_.push_back(follower);
 }
 
+uint32_t Feed::followers() {
+  const std::lock_guard lock(followers_mutex_);
+  std::erase_if(followers_, [](const auto& other) { return other.expired(); });
+  return static_cast<uint32_t>(followers_.size());
+}
+
 void Feed::advance(int64_t last) {
   last_.store(last, std::memory_order_release);
   tell();

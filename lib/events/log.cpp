@@ -72,6 +72,11 @@ class TableLog final : public Log {
     if (resting_ || pending_.size() == kMaxPending / 2) work_.notify_one();
   }
 
+  model::EventCounts counts() override {
+    const store::Store::EventRange range = feed_->range();
+    return {feed_->followers(), range.last - range.first + 1, range.last};
+  }
+
   void record(model::ExecRecord exec) override {
     if (read_only_) return;
     const std::lock_guard lock(mutex_);

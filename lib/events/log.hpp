@@ -8,6 +8,7 @@
 #include "channel/channel.hpp"
 #include "core/log.hpp"
 #include "model/records.hpp"
+#include "model/system.hpp"
 #include "store/store.hpp"
 
 namespace svm::events {
@@ -44,6 +45,9 @@ class Log {
   virtual void note_lost() noexcept = 0;
   /// Waits until everything appended before is stored, or the store has refused it.
   virtual void flush() = 0;
+
+  /// Streams, and events that are kept and that there were.
+  virtual model::EventCounts counts() = 0;
 
   /// The events after that id (0: all; -1: only those to come), then those that come, as pieces DataKind::event whose position is the id; it
   /// ends when it is cancelled or the log is closed. The stream holds a place in the table and a page of it: a reader that is slow costs

@@ -1,6 +1,7 @@
 // One call on its way through the stages. Internal to lib/gate.
 #pragma once
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <optional>
 
@@ -25,9 +26,10 @@ class Call {
  public:
   using Request = typename O::Request;
 
-  Call(manager::Manager& manager, const model::Identity& caller, Request request) : act_{manager, caller}, request_(std::move(request)) {}
-  Call(manager::Manager& manager, const model::Identity& caller, const Pairs& pairs, std::string_view body)
-      : act_{manager, caller}, pairs_(&pairs), body_(body) {}
+  Call(manager::Manager& manager, Meters& meters, const model::Identity& caller, Request request)
+      : act_{manager, caller, meters}, request_(std::move(request)) {}
+  Call(manager::Manager& manager, Meters& meters, const model::Identity& caller, const Pairs& pairs, std::string_view body)
+      : act_{manager, caller, meters}, pairs_(&pairs), body_(body) {}
 
   /// Every stage in its order; the last one, audit, also when an earlier one failed.
   AnswerOf<O> pass() {
@@ -72,6 +74,7 @@ class Call {
 
   AnswerOf<O> conclude() {
     trace_stage(O::row.name, kStages[kAudit]);
+    if (!failure_ || at_ >= kResolve) act_.meters.count(kPlaceOf<O>, code_, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start_).count());
     audit();
     if (failure_) std::rethrow_exception(failure_);
     return std::move(*answer_);
@@ -215,9 +218,9 @@ class Call {
   }
 
   using Step = void (Call::*)();
-  static constexpr size_t kRun = 5, kAudit = 6;
+  static constexpr size_t kResolve = 3, kRun = 5, kAudit = 6;
   static constexpr std::array<Step, kRun> kSteps = {&Call::scope, &Call::decode, &Call::object, &Call::resolve, &Call::reserve};
-  static_assert(kStages[kRun] == "run" && kStages[kAudit] == "audit" && kAudit + 1 == kStages.size());
+  static_assert(kStages[kResolve] == "resolve" && kStages[kRun] == "run" && kStages[kAudit] == "audit" && kAudit + 1 == kStages.size());
 
   void fail(Code code, std::string message) {
     failure_ = std::current_exception();
@@ -249,6 +252,8 @@ class Call {
     return "";
   }
 
+  using Clock = std::chrono::steady_clock;  // finer than core's
+  const Clock::time_point start_ = Clock::now();
   Act act_;
   const Pairs* pairs_ = nullptr;  // nullptr: the request came typed
   std::string_view body_;

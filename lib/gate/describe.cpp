@@ -21,6 +21,7 @@ void append_operation(std::string& out) {
   member(out, "effect", O::row.effect == ops::Effect::read ? "read" : "write");
   member(out, "shape", O::row.shape == ops::Shape::unary ? "unary" : "stream");
   member(out, "doc", O::row.doc);
+  if (O::row.shape == ops::Shape::unary) member(out, "media", O::row.media);
   out += "\"request\":" + model::schema<typename O::Request>();
   if constexpr (O::row.shape == ops::Shape::unary) out += ",\"response\":" + model::schema<typename O::Response>();
   out += '}';

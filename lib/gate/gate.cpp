@@ -24,18 +24,28 @@ Error wrong_shape(const ops::Row& row) {
 
 ops::All* const kAll = nullptr;
 
+/// As the caller gets it: JSON, or what the row's media type says.
+template <class O>
+std::string answer_text(typename O::Response&& answer) {
+  static_assert((O::row.media == "application/json") != std::is_same_v<typename O::Response, model::Text>);
+  if constexpr (std::is_same_v<typename O::Response, model::Text>)
+    return std::move(answer.text);
+  else
+    return model::encode(answer);
+}
+
 }  // namespace
 
 template <class O>
 typename O::Response Gate::run(const model::Identity& caller, typename O::Request request) {
   static_assert(!kIsStream<O>, "this operation is started, not run");
-  return Call<O>(manager_, caller, std::move(request)).pass();
+  return Call<O>(manager_, meters_, caller, std::move(request)).pass();
 }
 
 template <class O>
 std::shared_ptr<channel::Stream> Gate::start(const model::Identity& caller, typename O::Request request) {
   static_assert(kIsStream<O>, "this operation is run, not started");
-  return Call<O>(manager_, caller, std::move(request)).pass();
+  return Call<O>(manager_, meters_, caller, std::move(request)).pass();
 }
 
 std::string Gate::call(const model::Identity& caller, std::string_view operation, const Pairs& pairs, std::string_view body) {
@@ -43,14 +53,14 @@ std::string Gate::call(const model::Identity& caller, std::string_view operation
     if constexpr (kIsStream<O>)
       throw wrong_shape(O::row);
     else
-      return model::encode(Call<O>(manager_, caller, pairs, body).pass());
+      return answer_text<O>(Call<O>(manager_, meters_, caller, pairs, body).pass());
   }, kAll);
 }
 
 std::shared_ptr<channel::Stream> Gate::call_stream(const model::Identity& caller, std::string_view operation, const Pairs& pairs, std::string_view body) {
   return find_operation(operation, [&]<class O>() -> std::shared_ptr<channel::Stream> {
     if constexpr (kIsStream<O>)
-      return Call<O>(manager_, caller, pairs, body).pass();
+      return Call<O>(manager_, meters_, caller, pairs, body).pass();
     else
       throw wrong_shape(O::row);
   }, kAll);
@@ -65,11 +75,11 @@ std::shared_ptr<Running> Gate::begin(OwnedCall owned, Executor execute, Done don
       if constexpr (kIsStream<O>) {
         throw wrong_shape(O::row);
       } else if constexpr (Asks<O>) {
-        const auto call = std::make_shared<AskingCall<O>>(manager_, std::move(owned), std::move(execute), done);
+        const auto call = std::make_shared<AskingCall<O>>(manager_, meters_, std::move(owned), std::move(execute), done);
         call->begin();
         return call;
       } else {
-        json = model::encode(Call<O>(manager_, owned.caller, Pairs(owned.pairs.begin(), owned.pairs.end()), owned.body).pass());
+        json = answer_text<O>(Call<O>(manager_, meters_, owned.caller, Pairs(owned.pairs.begin(), owned.pairs.end()), owned.body).pass());
         return nullptr;
       }
     }, kAll);
@@ -104,6 +114,16 @@ SVM_RUN(TemplateGet)
 SVM_RUN(TemplateUpdate)
 SVM_RUN(TemplateDelete)
 SVM_RUN(TemplateSpawn)
+SVM_RUN(ProviderList)
+SVM_RUN(ProviderGet)
+SVM_RUN(ProviderTest)
+SVM_RUN(QuotaSummary)
+SVM_RUN(PoolStatus)
+SVM_RUN(SystemHealth)
+SVM_RUN(SystemLive)
+SVM_RUN(SystemReady)
+SVM_RUN(SystemMetrics)
+SVM_RUN(SystemPrometheus)
 SVM_RUN(ExecRun)
 SVM_START(ExecStart)
 SVM_RUN(ExecList)

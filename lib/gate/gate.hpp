@@ -6,10 +6,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "channel/channel.hpp"
+#include "gate/meters.hpp"
 #include "manager/manager.hpp"
 #include "model/fields.hpp"
 #include "ops/operations.hpp"
@@ -39,11 +41,11 @@ using Executor = std::function<void(std::function<void()>)>;
 /// What became of a call: its JSON, or a failure. Must not throw.
 using Done = std::function<void(std::string json, std::exception_ptr failure)>;
 
-/// Thread-safe; stateless but for what it was given. Functions throw Error; a denial is audited like a success. The manager must outlive
+/// Thread-safe; it counts what it lets through, and is stateless otherwise. Functions throw Error; a denial is audited like a success. The manager must outlive
 /// the gate and every stream that came from it. A caller without scopes may do nothing, also a local one: sessions give "*" to theirs.
 class Gate {
  public:
-  explicit Gate(manager::Manager& manager) noexcept : manager_(manager) {}
+  explicit Gate(manager::Manager& manager) : manager_(manager), meters_(std::tuple_size_v<ops::All>) {}
 
   /// A unary operation with a typed request: O is a type of ops::All.
   template <class O>
@@ -72,9 +74,10 @@ class Gate {
 
  private:
   manager::Manager& manager_;
+  Meters meters_;
 };
 
-/// JSON array: every operation with name, scope, effect, shape, doc, and the JSON Schemas of request and response.
+/// JSON array: every operation with name, scope, effect, shape, doc, media type of the answer where there is one, and the JSON Schemas of request and response.
 std::string describe_operations();
 
 }  // namespace svm::gate

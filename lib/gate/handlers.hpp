@@ -2,10 +2,12 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <tuple>
 #include <type_traits>
 
 #include "channel/channel.hpp"
 #include "gate/exchange.hpp"
+#include "gate/meters.hpp"
 #include "manager/manager.hpp"
 #include "ops/operations.hpp"
 
@@ -15,10 +17,21 @@ inline constexpr std::string_view kExecPrefix = "ex-";
 
 class Witness;
 
+/// An operation's place in ops::All.
+template <class O, class... All>
+constexpr size_t place_of(std::tuple<All...>*) {
+  size_t place = 0;
+  (void)((std::is_same_v<O, All> || (++place, false)) || ...);
+  return place;
+}
+template <class O>
+inline constexpr size_t kPlaceOf = place_of<O>(static_cast<ops::All*>(nullptr));
+
 /// What the stages found out about a call.
 struct Act {
   manager::Manager& manager;
   const model::Identity& caller;
+  Meters& meters;
   model::SandboxRecord object{};  // ObjectRule::sandbox: the sandbox, which the caller may see
   std::string exec_id{};          // of the command that the call starts, given when it is resolved, or acts on
   std::shared_ptr<Witness> witness{};  // of the command that it starts
@@ -76,6 +89,16 @@ SVM_HANDLER(TemplateGet, NoPlan)
 SVM_HANDLER(TemplateUpdate, NoPlan)
 SVM_HANDLER(TemplateDelete, NoPlan)
 SVM_HANDLER(TemplateSpawn, manager::ResolvedSpawn)
+SVM_HANDLER(ProviderList, NoPlan)
+SVM_HANDLER(ProviderGet, NoPlan)
+SVM_HANDLER(ProviderTest, NoPlan)
+SVM_HANDLER(QuotaSummary, NoPlan)
+SVM_HANDLER(PoolStatus, NoPlan)
+SVM_HANDLER(SystemHealth, NoPlan)
+SVM_HANDLER(SystemLive, NoPlan)
+SVM_HANDLER(SystemReady, NoPlan)
+SVM_HANDLER(SystemMetrics, NoPlan)
+SVM_HANDLER(SystemPrometheus, NoPlan)
 SVM_HANDLER(ExecStart, Message)
 SVM_HANDLER(ExecList, NoPlan)
 SVM_HANDLER(ExecGet, NoPlan)
@@ -123,6 +146,9 @@ std::string exec_summary(std::string_view reason, int32_t exit_code);
 /// Details of a command's audit rows begin with its id, and a blank. Unchanged without one.
 std::string exec_detail(std::string_view exec_id, std::string detail);
 std::string_view exec_reason_name(protocol::ExecReason reason) noexcept;
+
+/// Metrics as Prometheus reads them (text format 0.0.4).
+std::string prometheus_text(const model::SystemMetrics& metrics);
 
 /// Error not_found. One text for unknown, destroyed and another tenant's, so that they cannot be told apart.
 Error sandbox_not_found();

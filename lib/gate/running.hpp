@@ -15,8 +15,8 @@ namespace svm::gate {
 template <class O>
 class AskingCall final : public Running, public std::enable_shared_from_this<AskingCall<O>> {
  public:
-  AskingCall(manager::Manager& manager, OwnedCall owned, Executor execute, Done done)
-      : owned_(std::move(owned)), pairs_(owned_.pairs.begin(), owned_.pairs.end()), call_(manager, owned_.caller, pairs_, owned_.body),
+  AskingCall(manager::Manager& manager, Meters& meters, OwnedCall owned, Executor execute, Done done)
+      : owned_(std::move(owned)), pairs_(owned_.pairs.begin(), owned_.pairs.end()), call_(manager, meters, owned_.caller, pairs_, owned_.body),
         execute_(std::move(execute)), done_(std::move(done)) {}
 
   void begin() {

@@ -84,6 +84,7 @@ class LocalManager final : public Manager {
     try {
       recover(found, unheard);
       prune_old();
+      look();
       const std::lock_guard lock(mutex_);
       reapers_.emplace_back([this] { reap(); });
     } catch (...) {
@@ -422,6 +423,43 @@ class LocalManager final : public Manager {
     return answer;
   }
 
+  const std::string& version() const noexcept override { return options_.version; }
+  int64_t uptime_ms() const noexcept override { return system_clock().monotonic_ms() - opened_ms_; }
+
+  model::SandboxCounts counts() override {
+    model::SandboxCounts counts;
+    std::map<State, uint32_t> states;
+    if (options_.read_only) {
+      counts.total = store_->live_count();
+      return counts;
+    }
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, live] : sandboxes_) ++states[live.record.state];
+    for (const auto& [state, count] : states) counts.by_state.emplace_back(model::state_name(state), count);
+    counts.total = static_cast<uint32_t>(sandboxes_.size());
+    counts.running = states[State::running];
+    counts.by_provider.emplace_back(provider_->name(), counts.total);
+    return counts;
+  }
+
+  std::vector<model::ProviderHealth> providers(bool now) override {
+    if (!provider_) return {};  // read-only: nothing can be started
+    model::ProviderHealth health;
+    {
+      std::unique_lock looking(look_mutex_, std::defer_lock);
+      const bool fresh = !now && system_clock().monotonic_ms() - looked_ms_.load() < kHealthMaxAgeMs;
+      if (!fresh && (now ? (looking.lock(), true) : looking.try_lock())) look();
+      const std::lock_guard lock(mutex_);
+      health = health_;
+      health.sandboxes = static_cast<uint32_t>(sandboxes_.size());
+    }
+    return {std::move(health)};
+  }
+
+  model::StringMap provider_config(std::string_view name) override {
+    return provider_ && provider_->name() == name ? provider_->config() : model::StringMap();
+  }
+
   model::TemplateRecord create_template(std::string_view tenant, model::Template body) override {
     require_writable();
     model::TemplateRecord record{std::string(tenant), std::move(body), system_clock().wall_ms(), 0};
@@ -557,6 +595,28 @@ class LocalManager final : public Manager {
   static void refuse_unknown_provider(const std::string& name, const char* field = "provider", Code code = Code::not_found) {
     if (!name.empty() && name != "native")
       throw Error(code, "provider not found: " + name + " is not in this build; native is").with("field", field);
+  }
+
+  /// Needs look_mutex_, which it takes time with.
+  void look() {
+    model::ProviderHealth health;
+    health.name = provider_->name();
+    health.is_default = true;
+    health.capabilities = provider_->capabilities();
+    const auto start = std::chrono::steady_clock::now();
+    try {
+      provider_->check();
+      health.healthy = true;
+    } catch (const Error& error) {
+      health.error = error.message();
+    }
+    health.latency_us = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+    health.checked_ms = system_clock().wall_ms() / 1000 * 1000;
+    {
+      const std::lock_guard lock(mutex_);
+      health_ = std::move(health);
+    }
+    looked_ms_ = system_clock().monotonic_ms();
   }
 
   const std::string& usual_image() const {
@@ -1243,6 +1303,9 @@ class LocalManager final : public Manager {
   channel::Reactor reactor_;
   std::unique_ptr<providers::Provider> provider_;
 
+  const int64_t opened_ms_ = system_clock().monotonic_ms();
+  std::mutex look_mutex_;  // who looks at the provider. Taken before mutex_
+  std::atomic<int64_t> looked_ms_ = 0;  // monotonic
   std::mutex edit_mutex_;  // extend and relabel: each reads a record, writes its row and the record. Taken before mutex_
   std::mutex mutex_;  // guards what follows; never held across a provider or store call
   std::vector<std::thread> reapers_;  // grows until ending_
@@ -1252,6 +1315,7 @@ class LocalManager final : public Manager {
   bool closed_ = false, ending_ = false, recovering_ = true;
   unsigned spawning_ = 0, ended_ = 0;  // sandboxes being started; ended ones so far
   std::list<std::shared_ptr<providers::Session>> preparing_;
+  model::ProviderHealth health_;
   unsigned expiring_ = 0;              // reapers in expire()
   std::unordered_map<std::string, Live> sandboxes_;
   struct Named {

@@ -15,6 +15,7 @@
 #include "model/limits.hpp"
 #include "model/records.hpp"
 #include "model/settings.hpp"
+#include "model/system.hpp"
 #include "model/templates.hpp"
 #include "providers/provider.hpp"
 #include "store/store.hpp"
@@ -25,6 +26,7 @@ namespace svm::manager {
 using model::kMaxTtlMs, model::kMinTtlMs;
 inline constexpr int64_t kSpawnTimeoutMs = 30'000;
 inline constexpr int64_t kDestroyTimeoutMs = 10'000;
+inline constexpr int64_t kHealthMaxAgeMs = 5'000;
 
 /// What those who may not know paths of the host see in the place of one.
 inline constexpr std::string_view kHiddenPath = "(host path)";
@@ -36,6 +38,7 @@ struct Options {
   bool detached = false;  // sandboxes outlive this process; needs a state directory
   audit::Durability durability = audit::Durability::interval;
   model::Settings settings;
+  std::string version;  // that the instance says it is of
   Log log;
 };
 
@@ -96,6 +99,12 @@ class Manager {
   /// Forgets sandboxes of the tenant ("": of all) that ended at least so long ago, but for those that are to be kept or that an idempotency
   /// key still stands for; returns how many.
   virtual uint32_t prune(std::string_view tenant, int64_t older_than_ms) = 0;
+  virtual const std::string& version() const noexcept = 0;
+  virtual int64_t uptime_ms() const noexcept = 0;
+  virtual model::SandboxCounts counts() = 0;
+  /// As of at most kHealthMaxAgeMs ago; `now`: looked at for this call. One caller at a time looks, the others get what was seen before.
+  virtual std::vector<model::ProviderHealth> providers(bool now) = 0;
+  virtual model::StringMap provider_config(std::string_view name) = 0;
   /// The tenant's templates. Error conflict when there is one of the name already; not_found, the same for each, when there is none.
   virtual model::TemplateRecord create_template(std::string_view tenant, model::Template body) = 0;
   virtual model::TemplateRecord update_template(std::string_view tenant, model::Template body) = 0;

@@ -12,6 +12,7 @@
 #include "model/records.hpp"
 #include "model/requests.hpp"
 #include "model/settings.hpp"
+#include "model/system.hpp"
 #include "model/templates.hpp"
 
 namespace svm::model {
@@ -121,7 +122,7 @@ struct Fields {
   std::string_view name;        // for schemas: "SpawnRequest"
   std::span<const Field> list;
   const void* defaults;         // a default-constructed object
-  bool array = false;           // the JSON is not an object but the array that the only field holds
+  bool array = false;           // the JSON is not an object with the only field but that field's value, mostly an array
   void (*check)(const void* object) = nullptr;  // rules between fields; throws Error invalid or unsupported
   bool strict = false;          // members that the list does not have are refused, not ignored
 };
@@ -136,10 +137,11 @@ const Fields& fields_of();
   X(FileMkdirRequest) X(FileRemoveRequest) X(FileWatchRequest) X(FileTarGetRequest) X(FileTarPutRequest) X(PortDialRequest)            \
   X(PortWaitRequest) X(PortListRequest) X(EventFollowRequest) X(ExecListRequest) X(ExecGetRequest) X(ExecAttachRequest)                \
   X(ExecSignalRequest) X(ExecKillRequest) X(ExecResizeRequest) X(LogsRequest) X(ConsoleRequest) X(EmptyRequest) X(Settings)                \
-  X(TemplateCreateRequest) X(TemplateUpdateRequest) X(TemplateIdRequest)
+  X(TemplateCreateRequest) X(TemplateUpdateRequest) X(TemplateIdRequest) X(ProviderIdRequest)
 #define SVM_MODEL_ANSWERS(X)                                                                                                           \
   X(SandboxInfo) X(SandboxList) X(Status) X(Pruned) X(Staged) X(ExecResponse) X(FileInfo) X(FileList) X(PathList) X(FileMatches) X(FileReplaced) X(FileEvent) X(PortList)       \
-  X(ExecInfo) X(ExecList) X(SandboxStats) X(ProcessInfo) X(ProcessList) X(LogLines) X(Admission) X(TemplateInfo) X(TemplateList)
+  X(ExecInfo) X(ExecList) X(SandboxStats) X(ProcessInfo) X(ProcessList) X(LogLines) X(Admission) X(TemplateInfo) X(TemplateList) \
+  X(ProviderList) X(ProviderInfo) X(ProviderTest) X(QuotaSummary) X(PoolStatus) X(SystemHealth) X(SystemReady) X(SystemMetrics) X(Text)
 #define SVM_MODEL_DECLARE(T) \
   template <>                \
   const Fields& fields_of<T>();
@@ -151,6 +153,11 @@ SVM_MODEL_DECLARE(FileMatch)
 SVM_MODEL_DECLARE(Defaults)
 SVM_MODEL_DECLARE(Images)
 SVM_MODEL_DECLARE(TemplateSecret)
+SVM_MODEL_DECLARE(ProviderHealth)
+SVM_MODEL_DECLARE(SandboxCounts)
+SVM_MODEL_DECLARE(EventCounts)
+SVM_MODEL_DECLARE(ProviderCounts)
+SVM_MODEL_DECLARE(OperationCount)
 #undef SVM_MODEL_DECLARE
 
 using Pairs = std::vector<std::pair<std::string_view, std::string_view>>;  // path and query parameters, percent-decoded

@@ -11,6 +11,7 @@ std::string_view scope_name(Scope scope) noexcept {
     case Scope::file_write: return "file:write";
     case Scope::template_read: return "template:read";
     case Scope::template_write: return "template:write";
+    case Scope::system_read: return "system:read";
   }
   return "";
 }

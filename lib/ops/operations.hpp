@@ -4,6 +4,8 @@
 
 #include "model/records.hpp"
 #include "model/requests.hpp"
+#include "model/system.hpp"
+#include "model/templates.hpp"
 #include "ops/operation.hpp"
 
 namespace svm::ops {
@@ -109,6 +111,26 @@ SVM_OPERATION(PortWait, model::PortWaitRequest, model::Status, "port.wait", Scop
               "Answers as soon as something listens on a TCP port or a unix socket.");
 SVM_OPERATION(PortList, model::PortListRequest, model::PortList, "port.list", Scope::sandbox_read, ObjectRule::sandbox, Effect::read, Shape::unary,
               "port.list", 2, "TCP sockets that listen inside.");
+SVM_OPERATION(ProviderList, model::EmptyRequest, model::ProviderList, "provider.list", Scope::system_read, ObjectRule::none, Effect::read, Shape::unary,
+              "provider.list", 2, "Every provider, and whether it is healthy: as of at most 5 seconds ago.");
+SVM_OPERATION(ProviderGet, model::ProviderIdRequest, model::ProviderInfo, "provider.get", Scope::system_read, ObjectRule::none, Effect::read,
+              Shape::unary, "provider.get", 2, "One provider, and how it is set up.");
+SVM_OPERATION(ProviderTest, model::EmptyRequest, model::ProviderTest, "provider.test", Scope::system_read, ObjectRule::none, Effect::read, Shape::unary,
+              "provider.test", 5, "Looks at every provider now.");
+SVM_OPERATION(QuotaSummary, model::EmptyRequest, model::QuotaSummary, "quota.summary", Scope::system_read, ObjectRule::none, Effect::read, Shape::unary,
+              "quota.summary", 1, "How many owners have limits of their own.");
+SVM_OPERATION(PoolStatus, model::EmptyRequest, model::PoolStatus, "pool.status", Scope::system_read, ObjectRule::none, Effect::read, Shape::unary,
+              "pool.status", 1, "Whether sandboxes are started in advance.");
+SVM_OPERATION(SystemHealth, model::EmptyRequest, model::SystemHealth, "system.health", Scope::system_read, ObjectRule::none, Effect::read, Shape::unary,
+              "system.health", 1, "That the instance answers.");
+SVM_OPERATION(SystemLive, model::EmptyRequest, model::SystemHealth, "system.live", Scope::system_read, ObjectRule::none, Effect::read, Shape::unary,
+              "system.live", 1, "That the process is alive.");
+SVM_OPERATION(SystemReady, model::EmptyRequest, model::SystemReady, "system.ready", Scope::system_read, ObjectRule::none, Effect::read, Shape::unary,
+              "system.ready", 2, "Whether sandboxes can be started.");
+SVM_OPERATION(SystemMetrics, model::EmptyRequest, model::SystemMetrics, "system.metrics", Scope::system_read, ObjectRule::none, Effect::read,
+              Shape::unary, "system.metrics", 5, "What there is and what was done, in numbers.");
+SVM_OPERATION(SystemPrometheus, model::EmptyRequest, model::Text, "system.prometheus", Scope::system_read, ObjectRule::none, Effect::read, Shape::unary,
+              "system.metrics", 5, "The same as text for Prometheus.", "text/plain; version=0.0.4; charset=utf-8");
 SVM_OPERATION(EventFollow, model::EventFollowRequest, Streamed, "event.follow", Scope::sandbox_read, ObjectRule::none, Effect::read, Shape::stream,
               "event.follow", 5, "Streams what happened after an event, and what happens from then on.");
 #undef SVM_OPERATION
@@ -118,6 +140,7 @@ using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, Sa
                        SandboxConsole, ExecRun, ExecStart, ExecList, ExecGet, ExecAttach, ExecProcesses, ExecSignal, ExecKill, ExecResize, FileRead,
                        FileWrite, FileUpload, FileStaged, FileList, FileStat, FileGlob, FileSearch, FileReplace, FileMove, FileChmod, FileMkdir, FileRemove, FileWatch, FileTarGet,
                        FileTarPut, PortDial, PortWait, PortList, TemplateCreate, TemplateList, TemplateGet, TemplateUpdate, TemplateDelete, TemplateSpawn,
+                       ProviderList, ProviderGet, ProviderTest, QuotaSummary, PoolStatus, SystemHealth, SystemLive, SystemReady, SystemMetrics, SystemPrometheus,
                        EventFollow>;
 
 }  // namespace svm::ops

@@ -64,6 +64,11 @@ class Provider {
  public:
   virtual ~Provider() = default;
   virtual std::string_view name() const noexcept = 0;
+  /// Throws Error where no sandbox could be started; repairs what it can. Has a deadline of its own.
+  virtual void check() = 0;
+  /// What its sandboxes can do, and how it is set up: for people; no paths of the host.
+  virtual std::vector<std::string> capabilities() const = 0;
+  virtual model::StringMap config() const = 0;
   /// Where each sandbox needs an id range of its own (model::kIdsPerRange ids): the host ids that may serve, [first, end).
   struct IdSpace {
     uint32_t first, end;

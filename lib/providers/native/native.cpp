@@ -191,6 +191,11 @@ class Native final : public Provider {
   }
 
   std::string_view name() const noexcept override { return "native"; }
+  void check() override { (void)launcher(); }  // one that has ended is started again
+  std::vector<std::string> capabilities() const override {
+    return {"spawn", "exec", "exec_stream", "files", "console", "health", "runtime_inventory", "pty", "background", "watch", "archives", "ports", "userspace_isolation"};
+  }
+  model::StringMap config() const override { return {{"type", "native"}, {"network", "none"}, {"ids", rootless_ ? "one" : "range"}}; }
 
   std::optional<IdSpace> id_space() const noexcept override {
     if (!ranges_) return std::nullopt;

@@ -215,6 +215,11 @@ class Manager : public manager::Manager {
   events::Log& events() noexcept override { return *events_; }
   channel::Reactor& reactor() noexcept override { return reactor_; }
   const model::Settings& settings() const noexcept override { return settings_; }
+  const std::string& version() const noexcept override { return version_; }
+  int64_t uptime_ms() const noexcept override { return 0; }
+  model::SandboxCounts counts() override { return {}; }
+  std::vector<model::ProviderHealth> providers(bool) override { return {}; }
+  model::StringMap provider_config(std::string_view) override { return {}; }
   model::Admission admission(const model::SpawnRequest&, const model::Identity&) override { return {}; }
   model::TemplateRecord create_template(std::string_view, model::Template body) override { return {"", std::move(body)}; }
   model::TemplateRecord update_template(std::string_view, model::Template body) override { return {"", std::move(body)}; }
@@ -293,6 +298,7 @@ class Manager : public manager::Manager {
   }
 
   const model::Settings settings_;
+  const std::string version_ = "1.2.3";
   std::shared_ptr<World> world_;
   Log log_;
   const std::unique_ptr<store::Store> store_ = store::open_sqlite_memory();

@@ -143,6 +143,11 @@ void FakeManager::note(std::string_view call) {
   if (fault) fault(call);
 }
 
+std::vector<model::ProviderHealth> FakeManager::providers(bool now) {
+  note(now ? "look" : "providers");
+  return {{"native", healthy, true, 1500, 4000, healthy ? "" : "broken", {"spawn", "exec"}, 3}};
+}
+
 model::Admission FakeManager::admission(const model::SpawnRequest& request, const model::Identity&) {
   note("admission");
   if (resolving) resolving(request);

@@ -111,6 +111,7 @@ class FakeEvents final : public events::Log {
   void flush() override {}
   void record(model::ExecRecord exec) override { execs.push_back(std::move(exec)); }
   std::shared_ptr<channel::Stream> follow(events::Filter wanted, int64_t after) override;
+  model::EventCounts counts() override { return {1, 2, 3}; }
 
   std::vector<model::Event> events;
   std::vector<model::ExecRecord> execs;
@@ -126,6 +127,11 @@ class FakeManager final : public manager::Manager {
   events::Log& events() noexcept override { return event_log; }
   channel::Reactor& reactor() noexcept override { return timers; }
   const model::Settings& settings() const noexcept override { return decided; }
+  const std::string& version() const noexcept override { return release; }
+  int64_t uptime_ms() const noexcept override { return 61'000; }
+  model::SandboxCounts counts() override { return {{{"running", 2}, {"creating", 1}}, {{"native", 3}}, 3, 2}; }
+  std::vector<model::ProviderHealth> providers(bool now) override;
+  model::StringMap provider_config(std::string_view) override { return {{"type", "native"}}; }
   manager::ResolvedSpawn resolve(const model::SpawnRequest& request, const model::Identity& caller, bool host_path) override;
   model::Admission admission(const model::SpawnRequest& request, const model::Identity& caller) override;
   model::TemplateRecord create_template(std::string_view tenant, model::Template body) override;
@@ -163,6 +169,8 @@ class FakeManager final : public manager::Manager {
   std::function<void(const model::SpawnRequest& request)> resolving;  // sees what is to be spawned
   bool host_path = false;                            // of the last resolve()
   model::Settings decided;
+  const std::string release = "1.2.3";
+  bool healthy = true;
   model::Template shape;                             // of every template there is
   std::optional<model::SandboxRecord> spawned;       // what spawn answers instead of its own
 
@@ -195,6 +203,7 @@ std::string body_of() {
   if constexpr (requires(typename O::Request r) { r.exec_id; }) ids = R"(,"exec_id":"ex-aaaaaaaaaaaaaaaaaaaaaaaaaa","signal":15,"rows":24,"cols":80)";
   if constexpr (requires(typename O::Request r) { r.mode; }) mode = std::is_same_v<typename O::Request, model::ExecRequest> ? R"(,"mode":"argv")" : R"(,"mode":"0600")";
   if constexpr (requires(typename O::Request r) { r.body.image; }) ids += R"(,"name":"t","image":"host")";
+  if constexpr (std::is_same_v<typename O::Request, model::ProviderIdRequest>) ids += R"(,"name":"native")";
   return R"({"id":")" + kId + R"(","template":"t","command":"c","path":"/a","pattern":"/*","text":"t","old_path":"/a","new_path":"/b","upload":"u","ttl":"1m","metadata":{})" + ids + mode + "}";
 }
 

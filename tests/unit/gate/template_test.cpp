@@ -193,7 +193,8 @@ TEST_CASE("templates: of a long standard error the end is told, whole characters
 
 TEST_CASE("templates: a spawn of one with setup carries it, one without does not") {
   Rig rig;
-  gate::Act act{rig.manager, rig.caller};
+  gate::Meters meters(1);
+  gate::Act act{rig.manager, rig.caller, meters};
   model::SpawnRequest request;
   request.template_name = "t";
   rig.manager.shape = shape();

@@ -1,4 +1,3 @@
-#include "model/fields.hpp"
 #include "ops/operations.hpp"
 
 #include <doctest/doctest.h>
@@ -91,6 +90,7 @@ TEST_CASE("operations: scope names are the wire's and differ") {
   CHECK(ops::scope_name(ops::Scope::file_write) == "file:write");
   CHECK(ops::scope_name(ops::Scope::template_read) == "template:read");
   CHECK(ops::scope_name(ops::Scope::template_write) == "template:write");
+  CHECK(ops::scope_name(ops::Scope::system_read) == "system:read");
   std::set<std::string_view> names;
   for (const ops::Scope scope : ops::kScopes) CHECK(names.insert(ops::scope_name(scope)).second);
 }

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import struct
+import time
 
 TIMEOUT = 30
 
@@ -221,7 +222,8 @@ class WebSocket:
 
     def frame(self):
         """(opcode, payload) of the next frame; pings are answered, a close is remembered and answered. None after that."""
-        while True:
+        end = time.monotonic() + TIMEOUT
+        while time.monotonic() < end:
             first, second = self.wire.exactly(2)
             assert first & 0x70 == 0 and second & 0x80 == 0, (first, second)
             size = second & 0x7F
@@ -239,6 +241,7 @@ class WebSocket:
             elif opcode != 10:
                 assert first & 0x80, "a fragment"
                 return opcode, payload
+        raise TimeoutError("nothing but pings")
 
     def next(self):
         """The next message: an object of a text, bytes of a binary one; None after the close."""

@@ -98,6 +98,7 @@ struct Current {
   const std::string* client_address = nullptr;
   bool encrypted = false;
   bool close = false;  // after this answer
+  uint64_t size = 0;   // of what ranges were asked of
 };
 thread_local Current* current = nullptr;
 
@@ -177,6 +178,10 @@ class LibraryExchange final : public Exchange {
     // A part of what has changed meanwhile would not fit to the parts that the client has (RFC 9110 section 13.1.5).
     if (request_.has_header("If-Range") && request_.get_header_value("If-Range") != response_->get_header_value("ETag"))
       const_cast<httplib::Request&>(request_).ranges.clear();  // it is no constant: Implementation::serve has it made
+    // The last 10 bytes of 5 are all (section 14.1.2); to the library they are an error.
+    for (auto& [first, last] : const_cast<httplib::Request&>(request_).ranges)
+      if (first == -1 && last > 0 && static_cast<uint64_t>(last) > size) last = static_cast<ssize_t>(size);
+    state_.size = size;
     response_->status = request_.ranges.empty() ? 200 : 206;
     response_->set_content_provider(size, type, [write = std::move(write), client = client(), stop = stop_](size_t offset, size_t length, httplib::DataSink& sink) {
       LibrarySink out(sink, client, stop);
@@ -234,6 +239,7 @@ class Adapter::Implementation final : public httplib::Server {
     // What the library refuses by itself has no body yet.
     set_error_handler([this](const httplib::Request& request, httplib::Response& response) {
       if (!response.body.empty() || response.content_provider_) return HandlerResponse::Unhandled;
+      if (response.status == 416) response.set_header("Content-Range", "bytes */" + std::to_string(current->size));
       response.body = handler_.refusal(response.status, httplib::status_message(response.status), request.get_header_value("X-Request-ID"));
       response.set_header("Content-Type", "application/json");
       return HandlerResponse::Handled;

@@ -21,6 +21,7 @@ inline constexpr uint64_t kMaxJsonBody = 64u << 20;  // as the library takes it:
 std::string json_body(http::Exchange& exchange);
 
 void answer_json(http::Exchange& exchange, const Call& call);
+void answer_ready(http::Exchange& exchange, const Call& call);
 void answer_exec(http::Exchange& exchange, const Call& call);
 void stream_exec(http::Exchange& exchange, const Call& call, const std::string& body);  // NDJSON
 void answer_text(http::Exchange& exchange, const Call& call);

@@ -265,6 +265,9 @@ class Description {
       case Form::tar_download: return add(status.c_str(), answer("A tar archive (POSIX pax).", "application/x-tar", Value(rapidjson::kObjectType)));
       case Form::openapi: return add(status.c_str(), answer("This description.", "application/json", Value(rapidjson::kObjectType)));
       case Form::docs: return add(status.c_str(), answer("A page.", "text/html; charset=utf-8", any_text()));
+      case Form::ready:
+        add("503", answer("No sandbox can be started; or the server ends.", "application/json", hoisted((*operation)["response"])));
+        break;
       case Form::json: break;
     }
     add(status.c_str(), answer("Done.", "application/json", hoisted((*operation)["response"])));
@@ -326,7 +329,7 @@ class Description {
     Value responses(rapidjson::kObjectType);
     add_success(route, known, responses);
     for (const char* status : {"400", "401", "403", "404", "408", "409", "413", "422", "429", "500", "503"})
-      responses.AddMember(text(status), answer("See code and message.", "application/json", ref("Error")), a_);
+      if (!responses.HasMember(status)) responses.AddMember(text(status), answer("See code and message.", "application/json", ref("Error")), a_);
     responses.AddMember("default", answer("See code and message.", "application/json", ref("Error")), a_);
     value.AddMember("responses", responses, a_);
     add_frames(route, value);

@@ -12,6 +12,7 @@ namespace serve {
 /// How a route's answer, or its request, travels.
 enum class Form : uint8_t {
   json,         // a JSON answer; a body is JSON
+  ready,        // the same, with 503 where the answer's status is not "ready"
   exec,         // the same, or with "stream": true NDJSON
   text,         // an answer that is text, of the type that the route names
   start,        // a background command: its id

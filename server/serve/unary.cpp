@@ -9,7 +9,10 @@ namespace serve {
 namespace {
 
 /// A call that asks nobody but the library itself is over before anything else could be done.
-bool is_quick(std::string_view operation) { return operation == "sandbox.list" || operation == "sandbox.get" || operation == "exec.list" || operation == "exec.get"; }
+bool is_quick(std::string_view operation) {
+  return operation == "sandbox.list" || operation == "sandbox.get" || operation == "exec.list" || operation == "exec.get" || operation.starts_with("system.") ||
+         operation.starts_with("quota.") || operation.starts_with("pool.") || operation == "template.list" || operation == "template.get";
+}
 
 void answer(http::Exchange& exchange, const Call& call, const std::string& body) {
   const std::string operation(call.route.operation);
@@ -39,6 +42,13 @@ std::string json_body(http::Exchange& exchange) {
 }
 
 void answer_json(http::Exchange& exchange, const Call& call) { answer(exchange, call, json_body(exchange)); }
+
+void answer_ready(http::Exchange& exchange, const Call& call) {
+  const std::string json = call.session->call(std::string(call.route.operation), call.pairs, json_body(exchange));
+  const auto members = frame_members(json).value_or(std::map<std::string, std::string>());
+  const auto status = members.find("status");
+  exchange.answer(status != members.end() && status->second == "ready" ? 200 : 503, "application/json", json + '\n');
+}
 
 void answer_exec(http::Exchange& exchange, const Call& call) {
   const std::string body = json_body(exchange);

@@ -110,7 +110,7 @@ class Tried(unittest.TestCase):
                 file.write(parameters)
             command = [os.path.join(os.path.dirname(sys.executable), "schemathesis"), "--config-file", config, "run", spec, "--url", f"http://127.0.0.1:{SERVER.address[1]}",
                        "-H", f"X-API-Key: {KEY}", "--checks", CHECKS, "--max-examples", str(examples), "--phases", "examples,coverage,fuzzing", "--request-timeout", "20",
-                       "--exclude-path-regex", "/(ws|archive)$", "--warnings", "off", "--no-color", "--workers", "2", "--generation-database", "none"]
+                       "--exclude-path-regex", "/(ws|archive)$", "--warnings", "off", "--no-color", "--workers", "1", "--generation-database", "none"]
             for path in sorted({*ENDLESS, *SLOW, *excluded}):
                 command += ["--exclude-path", path]
             done = subprocess.run(command, capture_output=True, text=True, timeout=TRY_SECONDS, cwd=directory, check=False)

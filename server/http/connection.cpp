@@ -89,12 +89,13 @@ ssize_t Connection::fill(Clock::time_point deadline) {
 Connection::Wait Connection::wait_request() {
   if (has_input()) return Wait::ready;
   if (in_.capacity() > kKept) in_ = {};
+  in_.clear();
+  at_ = 0;
   ssize_t n;
   if (tls_) {
     n = fill(Clock::now() + deadlines_.idle);
   } else {
     in_.resize(kHeadPiece);
-    at_ = 0;
     do n = ::recv(fd_, in_.data(), in_.size(), 0);
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN) n = kLate;

@@ -113,7 +113,7 @@ void answer_upload(http::Exchange& exchange, const Call& call) {
     case http::Exchange::Body::too_large:
     case http::Exchange::Body::malformed: throw Refused(400, "BAD_REQUEST", "the body is not chunked as it should be");
     case http::Exchange::Body::late: throw Refused(408, "TIMEOUT", "the body did not come in time");
-    case http::Exchange::Body::closed: throw Refused(400, "BAD_REQUEST", "the body is not complete");
+    case http::Exchange::Body::closed: throw incomplete_body(exchange);
   }
   stream.finish();
   exchange.answer(call.route.status, "application/json", "{\"status\":\"written\",\"bytes\":" + std::to_string(size) + "}\n");

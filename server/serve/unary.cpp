@@ -1,4 +1,6 @@
 // One JSON answer.
+#include <poll.h>
+
 #include <string>
 
 #include "forms.hpp"
@@ -38,7 +40,13 @@ std::string json_body(http::Exchange& exchange) {
     case http::Exchange::Body::late: throw Refused(408, "TIMEOUT", "the body did not come in time");
     case http::Exchange::Body::closed: break;
   }
-  throw Refused(400, "BAD_REQUEST", "the body is not complete");
+  throw incomplete_body(exchange);
+}
+
+Refused incomplete_body(http::Exchange& exchange) {
+  pollfd stop{exchange.stop(), POLLIN, 0};
+  if (::poll(&stop, 1, 0) > 0) return Refused(503, "UNAVAILABLE", "the server ends");
+  return Refused(400, "BAD_REQUEST", "the body is not complete");
 }
 
 void answer_json(http::Exchange& exchange, const Call& call) { answer(exchange, call, json_body(exchange)); }

@@ -135,13 +135,6 @@ class Pages(unittest.TestCase):
             self.assertEqual((answer.status, answer.header("Access-Control-Allow-Origin")), (200, "https://any.example"))
 
 
-def has_settings(test):
-    with Serving() as server:
-        if server.ask("GET", "/api/v1/health").status == 404:
-            print("SKIP settings of the library: this build has none yet")
-            test.skipTest("no settings yet")
-
-
 class Configuration(unittest.TestCase):
     def refusal(self, *rest, **more):
         status, text = refused(*rest, **more)
@@ -186,12 +179,10 @@ class Configuration(unittest.TestCase):
             self.assertIn(server.state, self.refusal(arguments=("--state-dir", server.state)))
 
     def test_what_the_library_refuses_names_the_key(self):
-        has_settings(self)
         for config, words in (("defaults:\n  ttl: soon\n", "defaults.ttl"), ("defaults:\n  memory_mb: 1\n", "defaults.memory_mb")):
             self.assertIn(words, self.refusal(config), config)
 
     def test_aliases_and_defaults_reach_the_sandbox(self):
-        has_settings(self)
         with Serving("defaults:\n  image: alpine:latest\n  memory_mb: 64\n  ttl: 5m\nimages:\n  aliases:\n    alpine:latest: host\n") as server:
             for body in (None, {}, {"image": "alpine:latest"}):
                 answer = server.ask("POST", LIST, body)

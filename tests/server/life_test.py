@@ -46,7 +46,7 @@ class Ends(unittest.TestCase):
             self.addCleanup(last.close)
             last.send(f"POST {sandbox.path}/exec HTTP/1.1\r\nHost: localhost\r\nContent-Length: 23\r\nExpect: 100-continue\r\n\r\n")
             self.assertEqual(last.head().status, 100)
-            self.server.signal(signal.SIGTERM)
+            self.server.tell(signal.SIGTERM)
             self.assertTrue(idle.is_closed(), "an idle connection ends at once")
             with self.assertRaises(OSError):
                 self.server.wire(2).ask("GET", LIST)
@@ -99,7 +99,7 @@ class Ends(unittest.TestCase):
             client = WebSocket(socket_wire, f"{sandbox.path}/exec/ws")
             client.say(type="start", command="echo on; exec sleep 12380")
             client.output_until("on")
-            self.server.signal(signal.SIGTERM)
+            self.server.tell(signal.SIGTERM)
             list(events.lines)  # to its last chunk
             self.assertIsNone(client.next())
             self.assertEqual(client.closed[0], 1001)

@@ -43,6 +43,7 @@ class Serving:
         self.headers = []
         self.log = []
         self.process = None
+        self.ending = False  # was told to, and has not been waited for
         self.start()
 
     def start(self, port=0):
@@ -77,12 +78,17 @@ class Serving:
         assert answer.status == 201, answer
         return Sandbox(self, answer.json()["id"])
 
+    def tell(self, how):
+        self.ending = True
+        self.process.send_signal(how)
+
     def end(self, how=signal.SIGTERM):
         """The exit status."""
-        self.process.send_signal(how)
+        self.tell(how)
         return self.wait()
 
     def wait(self):
+        self.ending = False
         status = self.process.wait(END_SECONDS)
         self.reader.join(END_SECONDS)
         self.process.stderr.close()

@@ -214,7 +214,9 @@ class Call {
     model::SandboxRecord sandbox = act_.object;
     if (sandbox.id.empty()) sandbox.tenant_id = act_.caller.tenant;
     if (sandbox.id.empty() && is_random_id(model::kIdPrefix, object_)) sandbox.id = object_;
-    Witness(act_.manager.events(), sandbox).failed(O::row.name, code_, errno_, message_);
+    std::string_view told = message_;
+    if constexpr (std::is_same_v<Request, model::SpawnRequest>) told = manager::told_to_all(told);
+    Witness(act_.manager.events(), sandbox).failed(O::row.name, code_, errno_, told);
   }
 
   using Step = void (Call::*)();

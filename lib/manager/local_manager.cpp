@@ -862,7 +862,7 @@ class LocalManager final : public Manager {
     idle_.notify_all();
     settled_.notify_all();
     end_execs(record);
-    announce(record.state == State::error ? "sandbox.error" : "sandbox.destroyed", record, [&](events::Data& data) { data.text("reason", record.reason); });
+    announce(record.state == State::error ? "sandbox.error" : "sandbox.destroyed", record, [&](events::Data& data) { data.text("reason", told_to_all(record.reason)); });
     if (failure) std::rethrow_exception(failure);
     if (!prunes) return;
     try {

@@ -42,6 +42,9 @@ struct Options {
   Log log;
 };
 
+/// Why a sandbox could not be started, as events may say it, which callers read that may not know paths of the host.
+constexpr std::string_view told_to_all(std::string_view why) noexcept { return why.find('/') == why.npos ? why : "it could not be started"; }
+
 /// Error limit: the field may be at most so long.
 Error beyond(std::string field, int64_t most_ms);
 

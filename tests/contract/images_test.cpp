@@ -137,10 +137,22 @@ TEST_CASE("a remote session names no path of the host and is told none; its owne
     CHECK(answer.find(R"-("image":"(host path)")-") != answer.npos);
     CHECK(answer.find(directory.path()) == answer.npos);
   }
-  stacyvm::Stream events = remote.events(0, R"({"types":["sandbox.created"]})");
-  stacyvm_chunk created;
-  REQUIRE(events.next(created, std::chrono::milliseconds(10'000)) == stacyvm::Stream::Next::chunk);
-  CHECK(std::string(static_cast<const char*>(created.data), created.size).find(directory.path()) == std::string::npos);
+  auto without = image("host");
+  without.mounts.push_back({directory.path() + "/none", "/data"});
+  for (const stacyvm::Spawn& failing : {image(directory.path() + "/none"), without}) {
+    try {
+      lab.session.spawn(failing);
+      FAIL("it was spawned");
+    } catch (const stacyvm::Error& error) {  // whose path it is may know it
+      CHECK(std::string(error.what()).find(directory.path()) != std::string::npos);
+    }
+  }
+  stacyvm::Stream events = remote.events(0);
+  std::string told;
+  stacyvm_chunk event;
+  while (events.next(event, std::chrono::milliseconds(500)) == stacyvm::Stream::Next::chunk) told.append(static_cast<const char*>(event.data), event.size);
+  for (const char* type : {"sandbox.created", "sandbox.error", "operation.failed"}) CHECK(told.find(type) != told.npos);
+  CHECK_MESSAGE(told.find(directory.path()) == told.npos, told);
   auto owned = image("host");
   owned.owner = "somebody-else";
   Sandbox sandbox = remote.spawn(owned);

@@ -34,7 +34,9 @@ TEST_CASE("the operations are those that these tests know") {
                                        "sandbox.stats", "sandbox.prune", "sandbox.logs", "sandbox.console", "event.follow", "exec.run", "exec.start", "exec.list",
                                        "exec.get", "exec.attach", "exec.processes", "exec.signal", "exec.kill", "exec.resize", "file.read", "file.write",
                                        "file.upload", "file.staged", "file.list", "file.stat", "file.glob", "file.search", "file.replace", "file.move", "file.chmod", "file.mkdir", "file.remove", "file.watch", "file.tar_get", "file.tar_put",
-                                       "port.dial", "port.wait", "port.list"};
+                                       "port.dial", "port.wait", "port.list", "sandbox.admission", "template.create", "template.list", "template.get", "template.update",
+                                       "template.delete", "template.spawn", "provider.list", "provider.get", "provider.test", "quota.summary", "pool.status",
+                                       "system.health", "system.live", "system.ready", "system.metrics", "system.prometheus"};
   const std::string json = stacyvm::operations();
   size_t count = 0;
   for (const std::string& name : known) CHECK(has(json, "\"name\":\"" + name + "\""));

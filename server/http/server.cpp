@@ -250,8 +250,11 @@ class Server::Implementation {
     (void)!::write(stopping_.get(), &one, sizeof one);  // an eventfd of ours takes it
     ending_ = true;
     std::unique_lock lock(mutex_);
-    for (Entry& entry : entries_)
-      if (entry.idle_since > 0) (void)::shutdown(entry.fd, SHUT_RD);
+    for (Entry& entry : entries_) {
+      // Not of one that has just begun to be busy: its client would seem to have gone.
+      int64_t since = entry.idle_since;
+      if (since > 0 && entry.idle_since.compare_exchange_strong(since, kEvicted)) (void)::shutdown(entry.fd, SHUT_RD);
+    }
     (void)none_.wait_for(lock, options_.drain, [&] { return entries_.empty(); });
     const size_t cut = entries_.size();
     for (const Entry& entry : entries_) (void)::shutdown(entry.fd, SHUT_RDWR);

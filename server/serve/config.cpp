@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -29,7 +30,13 @@ constexpr size_t kMaxValues = 10'000;
 constexpr unsigned kMaxDepth = 8;
 constexpr const char* kVariables = "STACYVM_";
 
-[[noreturn]] void fail(const std::string& where, const std::string& key, const std::string& why) { throw std::runtime_error(where + ": " + key + ": " + why); }
+/// A message is one line, whatever a file has for a key.
+std::string one_line(std::string text) {
+  std::replace_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, '?');
+  return text;
+}
+
+[[noreturn]] void fail(const std::string& where, const std::string& key, const std::string& why) { throw std::runtime_error(one_line(where + ": " + key + ": " + why)); }
 
 /// One value, wherever it was written.
 struct Value {
@@ -183,6 +190,28 @@ void flatten(const YAML::Node& node, const std::string& key, const std::string& 
   }
 }
 
+/// Only whether there is a document. (YAML::LoadAll does not return from some texts: it meets the same empty document again and again.)
+struct Nothing final : YAML::EventHandler {
+  using Mark = YAML::Mark;
+  using Anchor = YAML::anchor_t;
+  void OnDocumentStart(const Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const Mark&, Anchor) override {}
+  void OnAlias(const Mark&, Anchor) override {}
+  void OnScalar(const Mark&, const std::string&, Anchor, const std::string&) override {}
+  void OnSequenceStart(const Mark&, const std::string&, Anchor, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const Mark&, const std::string&, Anchor, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+bool has_second_document(const std::string& yaml) {
+  std::istringstream stream(yaml);
+  YAML::Parser parser(stream);
+  Nothing nothing;
+  return parser.HandleNextDocument(nothing) && parser.HandleNextDocument(nothing);
+}
+
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> items;
   std::istringstream stream(text);
@@ -203,11 +232,11 @@ std::string default_state_dir() {
 Config parse_config(const std::string& yaml, const std::string& name, const std::map<std::string, std::string>& environment) {
   File file;
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
-    if (documents.size() > 1) throw std::runtime_error(name + ": has more than one document");
-    if (!documents.empty()) flatten(documents[0], "", name, documents[0].Mark().line + 1, file);
+    if (has_second_document(yaml)) throw std::runtime_error(name + ": has more than one document");
+    const YAML::Node document = YAML::Load(yaml);
+    flatten(document, "", name, document.Mark().line + 1, file);
   } catch (const YAML::Exception& error) {
-    throw std::runtime_error(name + ':' + std::to_string(error.mark.line + 1) + ": " + error.msg);
+    throw std::runtime_error(one_line(name + ':' + std::to_string(error.mark.line + 1) + ": " + error.msg));
   }
   // The environment goes over the file.
   const auto from_environment = [&](const std::string& key) {

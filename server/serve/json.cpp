@@ -2,6 +2,8 @@
 
 #include <rapidjson/reader.h>
 
+#include "../text/text.hpp"
+
 namespace serve {
 namespace {
 
@@ -24,8 +26,10 @@ struct Members : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Members> {
     return take(value ? "true" : "false");
   }
   bool RawNumber(const char* text, rapidjson::SizeType size, bool) { return take({text, size}); }
-  bool String(const char* text, rapidjson::SizeType size, bool) { return take({text, size}); }
+  // The reader takes "\udc00", half of a character, for one.
+  bool String(const char* text, rapidjson::SizeType size, bool) { return text::is_utf8({text, size}) && take({text, size}); }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
+    if (!text::is_utf8({text, size})) return false;
     if (depth == 1) key.assign(text, size);
     return true;
   }

@@ -79,6 +79,7 @@ TEST_CASE("a refusal names file, line and key") {
   CHECK(refusal("server:\n  port: x\n") == "x.yaml:2: server.port: give a number from 0 to 65535");
   CHECK(refusal("a: 1\n") == "x.yaml:1: a: no such key");
   CHECK(refusal("server:\n  host: a\n\n  hots: b\n") == "x.yaml:4: server.hots: no such key");
+  CHECK(refusal("\"a\\nb\": 1\n") == "x.yaml:1: a?b: no such key");
   CHECK(refusal("server:\n  PORT: 1\n") == "x.yaml:2: server.PORT: no such key");
   CHECK(is_refused_at("server: 5\n", "x.yaml:1: server: "));
   CHECK(is_refused_at("- a\n", "x.yaml:1: "));
@@ -102,6 +103,7 @@ TEST_CASE("a section without anything in it is no error") {
 
 TEST_CASE("one document, of a size that somebody could have written") {
   CHECK(is_refused_at("server:\n  port: 1\n---\nserver:\n  port: 2\n", "x.yaml: "));
+  CHECK(is_refused_at(",&a", "x.yaml"));
   CHECK(is_refused_at("&a {b: *a}\n", "x.yaml:"));  // without an end
   CHECK(is_refused_at("server: &a {b: *a}\n", "x.yaml:"));
   std::string laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";  // ten times as many in each line

@@ -27,6 +27,11 @@ PARSERS = {
     "kernel_texts": ["lib/isolation/cgroup_parse.cpp", "lib/isolation/id_range.cpp:maps_range", "lib/agent/process_tree.cpp:parse_process_stat"],
     "user_database": ["lib/agent/users.cpp"],
     "glob": ["lib/agent/glob.cpp"],
+    "http_head": ["server/http/head.cpp", "server/serve/routes.cpp"],
+    "server_config": ["server/serve/config.cpp:parse_config", "server/serve/config.cpp:flatten", "server/serve/config.cpp:number", "server/serve/config.cpp:milliseconds",
+                      "server/serve/config.cpp:check_origin", "server/serve/config.cpp:is_json_number"],
+    "server_json": ["server/serve/json.cpp", "server/text/text.cpp:base64", "server/text/text.cpp:from_base64", "server/text/text.cpp:json_string",
+                    "server/text/text.cpp:utf8_incomplete", "server/text/text.cpp:character_size"],
 }
 
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,7 +12,7 @@ namespace serve {
 struct Config {
   std::string host = "127.0.0.1";
   uint16_t port = 7423;
-  std::vector<std::string> cors_allowed_origins;  // "https://app.example"; "*": any
+  std::optional<std::vector<std::string>> cors_allowed_origins;  // "https://app.example"; "*": any. Nothing: any, where there is a key
   std::string tls_cert_file, tls_key_file;
   uint32_t max_connections = 1'024, max_connections_per_address = 768;
   int64_t shutdown_timeout_ms = 10'000;

@@ -76,6 +76,17 @@ class Keys(unittest.TestCase):
         self.assertIn("X-API-Key", answer.header("Access-Control-Allow-Headers"))
         self.assertIn("PATCH", answer.header("Access-Control-Allow-Methods"))
 
+    def test_a_page_of_another_origin_needs_the_key_as_everybody(self):
+        origin = ("Origin", "https://any.example")
+        answer = self.plain.ask("OPTIONS", LIST, headers=[origin, ("Access-Control-Request-Method", "GET"), ("Access-Control-Request-Headers", "x-api-key")])
+        self.assertEqual((answer.status, answer.header("Access-Control-Allow-Origin")), (204, origin[1]))
+        answer = self.plain.ask("GET", LIST, headers=[origin])
+        self.assertEqual((answer.status, answer.header("Access-Control-Allow-Origin")), (401, origin[1]))
+        self.assertEqual(self.status(origin, ("X-API-Key", KEY)), 200)
+        with Serving(f"server:\n  cors_allowed_origins: []\nauth:\n  api_key: {KEY}\n") as closed:
+            self.assertEqual(closed.ask("OPTIONS", LIST, headers=[origin]).status, 403)
+            closed.headers = [("X-API-Key", KEY)]
+
     def test_with_keys_any_name_will_do(self):
         self.assertEqual(self.status(("Host", "sandboxes.example"), ("X-API-Key", KEY)), 200)
 

@@ -34,7 +34,7 @@ TEST_CASE("without a file there are defaults") {
     const Config config = parse_config(empty, "x.yaml", {});
     CHECK(config.host == "127.0.0.1");
     CHECK(config.port == 7423);
-    CHECK(config.cors_allowed_origins.empty());
+    CHECK_FALSE(config.cors_allowed_origins.has_value());
     CHECK(config.max_connections == 1'024);
     CHECK(config.max_connections_per_address == 768);
     CHECK(config.shutdown_timeout_ms == 10'000);

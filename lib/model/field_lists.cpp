@@ -461,6 +461,16 @@ std::string count_or_null(const void* object) {
 template <auto Member>
 consteval Field count_field(std::string_view name, std::string_view doc) { return derived(name, "integer", &count_or_null<Member>, doc).or_null(); }
 
+// What 0.15 tells.
+std::string stats_supported(const void*) { return "true"; }
+std::string cpu_percent(const void* object) {
+  const auto& stats = *static_cast<const SandboxStats*>(object);
+  if (stats.cpu_us < 0) return "null";
+  const int64_t hundredths = stats.uptime_ms > 0 ? stats.cpu_us * 10 / stats.uptime_ms : 0;
+  const std::string rest = std::to_string(hundredths % 100);
+  return std::to_string(hundredths / 100) + '.' + (rest.size() < 2 ? "0" : "") + rest;
+}
+
 constexpr Field kStatsFields[] = {
     field<K::text, &SandboxStats::id>("id", "The sandbox's id.").written(),
     field<K::duration_ms, &SandboxStats::uptime_ms>("uptime", "Since it was made.").written(),
@@ -475,6 +485,10 @@ constexpr Field kStatsFields[] = {
     count_field<&SandboxStats::disk_limit>("disk_limit_bytes", "Limit of written files; null: none is enforced."),
     count_field<&SandboxStats::inodes>("inodes", "Files and directories, its own and those it began with; null: see missing."),
     count_field<&SandboxStats::inodes_limit>("inodes_limit", "Their limit; null: none is enforced, or see missing."),
+    derived("supported", "boolean", &stats_supported, "Always true."),
+    derived("cpu_pct", "number", &cpu_percent, "CPU time since it was made in percent of one processor; null: see missing.").or_null(),
+    count_field<&SandboxStats::memory>("mem_bytes", "As memory_bytes."),
+    count_field<&SandboxStats::memory_limit>("mem_limit_bytes", "As memory_limit_bytes."),
     field<K::integer, &SandboxStats::open_streams>("open_streams", "Streams to its agent.").written(),
     field<K::integer, &SandboxStats::running_execs>("running_execs", "Commands that run.").written(),
     field<K::list, &SandboxStats::missing>("missing", "What is null because it cannot be read, and why.").items(kMaxEntries).written(),

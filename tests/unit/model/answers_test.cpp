@@ -139,5 +139,9 @@ TEST_CASE("answers: what a sandbox uses is null where it cannot be read, and 0 o
   stats.missing = {"pids: no control group"};
   CHECK(encode(stats) ==
         R"({"id":"sb-a","uptime":"1.5s","cpu_us":0,"memory_bytes":4096,"memory_peak_bytes":null,"memory_limit_bytes":null,"pids":null,"pids_limit":null,)"
-        R"("oom_kills":null,"disk_bytes":null,"disk_limit_bytes":null,"inodes":null,"inodes_limit":null,"open_streams":0,"running_execs":0,"missing":["pids: no control group"]})");
+        R"("oom_kills":null,"disk_bytes":null,"disk_limit_bytes":null,"inodes":null,"inodes_limit":null,"supported":true,"cpu_pct":0.00,"mem_bytes":4096,"mem_limit_bytes":null,"open_streams":0,"running_execs":0,"missing":["pids: no control group"]})");
+  stats.cpu_us = 2'250'750;  // of two processors
+  CHECK(encode(stats).find(R"("cpu_pct":150.05,)") != std::string::npos);
+  stats.cpu_us = -1;
+  CHECK(encode(stats).find(R"("cpu_pct":null,)") != std::string::npos);
 }

@@ -17,7 +17,7 @@ constexpr const char* kSchemaPrefix = "#/components/schemas/";
 
 // What is not the answer of an operation. Schemas and frames are data of this description, and so text here.
 constexpr const char* kOwnSchemas = R"json({
-  "Error": {"type": "object", "description": "Every failure.", "required": ["code", "message", "request_id"], "additionalProperties": false, "properties": {
+  "Error": {"type": "object", "description": "Every failure.", "required": ["code", "message", "request_id"], "properties": {
     "code": {"type": "string", "description": "What kind of failure; the same word on every surface of the library.", "enum": ["BAD_REQUEST", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND",
       "CONFLICT", "RESOURCE_LIMIT", "TIMEOUT", "CANCELLED", "UNAVAILABLE", "UNSUPPORTED", "CLOSED", "FORKED", "IO_ERROR", "FILE_NOT_FOUND", "INTERNAL_ERROR"]},
     "message": {"type": "string", "description": "One line for people; names the field and the limit."},
@@ -243,6 +243,10 @@ class Description {
     switch (route.form) {
       case Form::exec: {
         Value value = answer("How it ended, with its output; or with `stream`, its output as it comes.", "application/json", hoisted((*operation)["response"]));
+        Value late(rapidjson::kObjectType), both(rapidjson::kArrayType);
+        both.PushBack(ref("Error"), a_).PushBack(hoisted((*operation)["response"]), a_);
+        late.AddMember("allOf", both, a_);
+        add("408", answer("Its time was over, and it was killed: with what it wrote until then.", "application/json", std::move(late)));
         Value lines(rapidjson::kObjectType);
         lines.AddMember("schema", any_text(), a_);
         value["content"].AddMember("application/x-ndjson", lines, a_);

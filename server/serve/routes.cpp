@@ -140,14 +140,17 @@ Match find_route(std::string_view method, std::string_view path) {
     const int words = fit(patterns()[i], segments);
     if (words < 0) continue;
     if (route.method != method) {
-      match.allowed += (match.allowed.empty() ? "" : ", ") + std::string(route.method);
+      match.allowed += (match.allowed.empty() ? "" : ", ") + std::string(route.method == "GET" ? "GET, HEAD" : route.method);
     } else if (words > best) {
       best = words;
       match.route = &route;
       number = i;
     }
   }
-  if (!match.route) return match;
+  if (!match.route) {
+    if (!match.allowed.empty()) match.allowed += ", OPTIONS";
+    return match;
+  }
   const std::vector<std::string_view>& wanted = patterns()[number];
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (!is_parameter(wanted[i])) continue;

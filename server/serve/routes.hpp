@@ -46,7 +46,7 @@ struct Match {
   const Route* route = nullptr;
   std::vector<std::pair<std::string, std::string>> pairs;  // of the path
   bool malformed = false;    // the path cannot be decoded
-  std::string allowed;       // no route, but other methods have one: "GET, POST"
+  std::string allowed;       // no route, but other methods have one: "GET, HEAD, POST, OPTIONS"
 };
 /// The route of a request. `path` is percent-encoded: a segment is decoded after the path is taken apart, so that no encoded slash is one. HEAD matches
 /// GET's. A slash at the end is ignored.

@@ -16,17 +16,11 @@ bool is_quick(std::string_view operation) {
          operation.starts_with("quota.") || operation.starts_with("pool.") || operation == "template.list" || operation == "template.get";
 }
 
-void answer(http::Exchange& exchange, const Call& call, const std::string& body) {
+std::string result_of(http::Exchange& exchange, const Call& call, const std::string& body) {
   const std::string operation(call.route.operation);
-  std::string json;
-  if (is_quick(operation)) {
-    json = call.session->call(operation, call.pairs, body);
-  } else {
-    stacyvm::Op op = call.session->call_begin(operation, call.pairs, body);
-    json = finish(op, exchange.client());
-  }
-  json += '\n';
-  exchange.answer(call.route.status, "application/json", std::move(json));
+  if (is_quick(operation)) return call.session->call(operation, call.pairs, body);
+  stacyvm::Op op = call.session->call_begin(operation, call.pairs, body);
+  return finish(op, exchange.client());
 }
 
 }  // namespace
@@ -49,7 +43,9 @@ Refused incomplete_body(http::Exchange& exchange) {
   return Refused(400, "BAD_REQUEST", "the body is not complete");
 }
 
-void answer_json(http::Exchange& exchange, const Call& call) { answer(exchange, call, json_body(exchange)); }
+void answer_json(http::Exchange& exchange, const Call& call) {
+  exchange.answer(call.route.status, "application/json", result_of(exchange, call, json_body(exchange)) + '\n');
+}
 
 void answer_ready(http::Exchange& exchange, const Call& call) {
   const std::string json = call.session->call(std::string(call.route.operation), call.pairs, json_body(exchange));
@@ -61,7 +57,12 @@ void answer_ready(http::Exchange& exchange, const Call& call) {
 void answer_exec(http::Exchange& exchange, const Call& call) {
   const std::string body = json_body(exchange);
   if (asks_for_stream(body)) return stream_exec(exchange, call, body);
-  answer(exchange, call, body);
+  const std::string json = result_of(exchange, call, body);
+  // Clients know a timeout as a failure. What the command wrote until then is told all the same.
+  if (json.find(R"(,"reason":"timeout")") == std::string::npos) return exchange.answer(call.route.status, "application/json", json + '\n');
+  std::string error = error_body("TIMEOUT", "exec timeout: the command was killed", call.request_id);
+  error.resize(error.rfind('}'));
+  exchange.answer(408, "application/json", error + ',' + json.substr(1) + '\n');
 }
 
 void answer_text(http::Exchange& exchange, const Call& call) {

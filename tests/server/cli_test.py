@@ -433,7 +433,7 @@ class OnTerminal(unittest.TestCase):
         self.assertEqual(process.wait(TIMEOUT), 0)
 
     def test_what_is_typed_reaches_the_command(self):
-        process = self.start("--", "sh", "-c", "trap 'echo interrupted' INT; echo ready; cat; echo after; cat")
+        process = self.start("--", "sh", "-c", "trap 'echo interrupted' INT; sh -c 'echo ready; exec cat'; echo after; cat")
         self.until(b"ready\r\n")
         os.write(self.outer, b"\x03")
         self.until(b"after\r\n")

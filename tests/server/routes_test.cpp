@@ -52,8 +52,8 @@ TEST_CASE("paths") {
 }
 
 TEST_CASE("another method is told which there are") {
-  CHECK(operation("PUT", "/api/v1/sandboxes") == "none, but POST, GET, DELETE");
-  CHECK(operation("HEAD", "/api/v1/sandboxes/sb-1/exec") == "none, but POST");
+  CHECK(operation("PUT", "/api/v1/sandboxes") == "none, but POST, GET, HEAD, DELETE, OPTIONS");
+  CHECK(operation("HEAD", "/api/v1/sandboxes/sb-1/exec") == "none, but POST, OPTIONS");
 }
 
 TEST_CASE("parameters are decoded, each by itself") {

@@ -74,7 +74,12 @@ class Limits(unittest.TestCase):
         sandbox = Sandbox(self.server, self.spawn({}).json()["id"])
         for fields in ({}, {"timeout": "0s"}, {"timeout": "300ms"}):
             answer = sandbox.ask("POST", "/exec", {"command": "sleep 20", **fields})
-            self.assertEqual((answer.status, answer.json()["reason"]), (200, "timeout"), answer)
+            self.assertEqual((answer.status, answer.json()["code"], answer.json()["reason"]), (408, "TIMEOUT", "timeout"), answer)
+        look_alike = ',"reason":"timeout"'
+        answer = sandbox.ask("POST", "/exec", {"command": f"echo '{look_alike}'; sleep 60", "timeout": "300ms"})
+        self.assertEqual((answer.status, answer.json()["stdout"], answer.json()["exit_code"]), (408, look_alike + "\n", 137))
+        answer = sandbox.ask("POST", "/exec", {"command": f"echo '{look_alike}'"})
+        self.assertEqual((answer.status, answer.json()["stdout"]), (200, look_alike + "\n"))
         self.assertEqual(sandbox.ask("POST", "/exec", {"command": "true", "timeout": "5s"}).status, 200)
         for stream in (False, True):
             self.expect(sandbox.ask("POST", "/exec", {"command": "true", "timeout": "5001ms", "stream": stream}), 429, "RESOURCE_LIMIT", "timeout")

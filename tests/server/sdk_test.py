@@ -116,8 +116,9 @@ class Surface:
         self.assertEqual(self.go(sandbox.exec("echo $0 $WHO; pwd", env={"WHO": "me"}, workdir="/tmp")).stdout.split("\n")[1], "/tmp")
         self.assertEqual(self.go(sandbox.exec("printf", args=["%s|", "a b", "$HOME", "'"], mode="argv")).stdout, "a b|$HOME|'|")
         self.assertEqual(self.go(sandbox.exec("printf %s", args=["it's"])).stdout, "it's")
-        slow = self.go(sandbox.exec("sleep 30", timeout="200ms"))
-        self.assertEqual(slow.exit_code, 137)
+        with self.assertRaises(stacyvm.StacyVMError) as caught:
+            self.go(sandbox.exec("sleep 30", timeout="200ms"))
+        self.assertEqual(caught.exception.code, "TIMEOUT")
         with self.assertRaises(stacyvm.StacyVMError):
             self.go(sandbox.exec("true", timeout="soon"))
 

@@ -29,6 +29,7 @@ void Stream::send_data(protocol::DataKind kind, size_t size) {
 }
 
 void Stream::send_started(uint32_t pid) {
+  if (finished_) return;  // cancelled in this very round: its result is said, and nothing may follow it
   std::string payload;
   ByteWriter(payload).u32(pid);
   loop_.connection().send(protocol::FrameType::started, id_, payload);

@@ -89,11 +89,6 @@ class Server::Implementation {
     return drain();
   }
 
-  size_t connections() const noexcept {
-    const std::lock_guard lock(mutex_);
-    return entries_.size();
-  }
-
  private:
   struct Entry {
     Entry(int its_fd, std::string its_address) : fd(its_fd), address(std::move(its_address)) {}
@@ -245,7 +240,7 @@ class Server::Implementation {
   }
 
   size_t drain() {
-    listener_closed();
+    (void)::shutdown(listener_.get(), SHUT_RDWR);  // refuses further clients at once, while the descriptor's number stays taken
     const uint64_t one = 1;
     (void)!::write(stopping_.get(), &one, sizeof one);  // an eventfd of ours takes it
     ending_ = true;
@@ -262,15 +257,12 @@ class Server::Implementation {
     return cut;
   }
 
-  /// Refuses further clients at once, while the descriptor's number stays taken.
-  void listener_closed() { (void)::shutdown(listener_.get(), SHUT_RDWR); }
-
   const ServerOptions options_;
   Descriptor listener_, stopping_, spare_;
   uint16_t port_ = 0;
   std::atomic<bool> ending_ = false;
   std::unique_ptr<Adapter> adapter_;
-  mutable std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards what follows
   Entries entries_;
   std::map<std::string, size_t> per_address_;
   std::condition_variable none_;
@@ -281,6 +273,5 @@ Server::~Server() = default;
 uint16_t Server::port() const noexcept { return implementation_->port(); }
 std::string Server::url() const { return implementation_->url(); }
 size_t Server::run(int stop) { return implementation_->run(stop); }
-size_t Server::connections() const noexcept { return implementation_->connections(); }
 
 }  // namespace http

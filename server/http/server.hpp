@@ -36,8 +36,6 @@ class Server {
   /// Serves until `stop`, a descriptor, is readable. Then nothing new is taken, idle connections end, long answers see Sink::stop(), and after
   /// options.drain the rest is cut off. Returns when no connection is left; how many were cut off.
   size_t run(int stop);
-  /// Connections now.
-  size_t connections() const noexcept;
 
  private:
   class Implementation;

@@ -37,6 +37,16 @@ bool pass_all(stacyvm::Stream& stream, http::Sink& sink) {
   }
 }
 
+/// All that the route's operation streams. Its first piece is waited for: what cannot be read is an ordinary error.
+void stream_bytes(http::Exchange& exchange, const Call& call, const char* type) {
+  auto stream = std::make_shared<stacyvm::Stream>(call.session->call_stream(std::string(call.route.operation), call.pairs));
+  stacyvm_chunk chunk;
+  const auto next = stream->next(chunk);
+  if (next == stacyvm::Stream::Next::end) return exchange.answer(200, type, "");
+  const std::string first(static_cast<const char*>(chunk.data), chunk.size);
+  exchange.stream(200, type, [stream, first, session = call.session](http::Sink& sink) { return (first.empty() || sink.write(first)) && pass_all(*stream, sink); });
+}
+
 struct Info {
   uint64_t size = 0;
   std::string etag;
@@ -71,12 +81,7 @@ void answer_download(http::Exchange& exchange, const Call& call) {
   };
   if (!info.file || info.size == 0) {
     // What has no size (a file of /proc), or is none: read, and see.
-    auto stream = std::make_shared<stacyvm::Stream>(call.session->call_stream("file.read", call.pairs));
-    stacyvm_chunk chunk;
-    const auto next = stream->next(chunk);
-    const std::string first = next == stacyvm::Stream::Next::chunk ? std::string(static_cast<const char*>(chunk.data), chunk.size) : std::string();
-    if (next == stacyvm::Stream::Next::end) return exchange.answer(200, kBytes, "");
-    return exchange.stream(200, kBytes, [stream, first, session = call.session](http::Sink& sink) { return sink.write(first) && pass_all(*stream, sink); });
+    return stream_bytes(exchange, call, kBytes);
   }
   exchange.set_header("ETag", info.etag);
   exchange.set_header("Accept-Ranges", "bytes");
@@ -91,30 +96,17 @@ void answer_download(http::Exchange& exchange, const Call& call) {
 }
 
 void answer_tar_download(http::Exchange& exchange, const Call& call) {
-  auto stream = std::make_shared<stacyvm::Stream>(call.session->call_stream("file.tar_get", call.pairs));
-  stacyvm_chunk chunk;
-  const auto next = stream->next(chunk);  // what cannot be read is an ordinary error
-  const std::string first = next == stacyvm::Stream::Next::chunk ? std::string(static_cast<const char*>(chunk.data), chunk.size) : std::string();
-  exchange.stream(200, "application/x-tar", [stream, first, session = call.session](http::Sink& sink) {
-    return (first.empty() || sink.write(first)) && pass_all(*stream, sink);
-  });
+  stream_bytes(exchange, call, "application/x-tar");
 }
 
 void answer_upload(http::Exchange& exchange, const Call& call) {
   stacyvm::Stream stream = call.session->call_stream(std::string(call.route.operation), call.pairs);
   uint64_t size = 0;
-  const auto body = exchange.read_body([&](std::string_view piece) {
+  require_whole(exchange, exchange.read_body([&](std::string_view piece) {
     size += piece.size();
     while (!piece.empty()) piece.remove_prefix(stream.write(piece));
     return true;
-  });
-  switch (body) {
-    case http::Exchange::Body::whole: break;
-    case http::Exchange::Body::too_large:
-    case http::Exchange::Body::malformed: throw Refused(400, "BAD_REQUEST", "the body is not chunked as it should be");
-    case http::Exchange::Body::late: throw Refused(408, "TIMEOUT", "the body did not come in time");
-    case http::Exchange::Body::closed: throw incomplete_body(exchange);
-  }
+  }));
   stream.finish();
   exchange.answer(call.route.status, "application/json", "{\"status\":\"written\",\"bytes\":" + std::to_string(size) + "}\n");
 }

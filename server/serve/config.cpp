@@ -43,7 +43,6 @@ struct Value {
   std::string where;               // "stacyvm.yaml:7", "STACYVM_SERVER_PORT"
   std::string text;
   std::vector<std::string> items;  // where a list is expected
-  bool quoted = false;             // a text, whatever it looks like
 };
 
 uint32_t number(const std::string& key, const Value& value, uint32_t least, uint32_t most) {
@@ -178,7 +177,7 @@ void flatten(const YAML::Node& node, const std::string& key, const std::string& 
   } else if (key.empty()) {
     if (!node.IsNull()) fail(where, "the file", "is no mapping of keys to values");
   } else {
-    Value value{where, node.IsScalar() ? node.Scalar() : "", {}, node.Tag() == "!"};
+    Value value{where, node.IsScalar() ? node.Scalar() : "", {}};
     if (node.IsSequence())
       for (const auto& each : node) {
         if (!each.IsScalar()) fail(where, key, "has an item that is no word");

@@ -19,8 +19,8 @@ inline constexpr uint64_t kMaxJsonBody = 64u << 20;  // as the library takes it:
 
 /// The body of a request, whole. Throws Refused.
 std::string json_body(http::Exchange& exchange);
-/// Why a body broke off: the client went, or the server, which ends, no longer reads what had not come.
-Refused incomplete_body(http::Exchange& exchange);
+/// Throws Refused for a body that did not come whole: also whether the client went, or the server, which ends, no longer reads what had not come.
+void require_whole(const http::Exchange& exchange, http::Exchange::Body body);
 
 void answer_json(http::Exchange& exchange, const Call& call);
 void answer_ready(http::Exchange& exchange, const Call& call);

@@ -126,10 +126,6 @@ std::string error_body(std::string_view code, std::string_view message, const st
   return "{\"code\":" + text::json_string(code) + ",\"message\":" + text::json_string(message) + ",\"request_id\":" + text::json_string(request_id) + "}\n";
 }
 
-void answer_error(http::Exchange& exchange, const stacyvm::Error& error, const std::string& request_id) {
-  exchange.answer(error.http_status(), kJson, error_body(error.name(), error.what(), request_id));
-}
-
 std::string Gateway::refusal(int status, std::string_view why, const std::string& request_id) {
   const char* code = status >= 500 ? (status == 503 ? "UNAVAILABLE" : status == 500 ? "INTERNAL_ERROR" : "UNSUPPORTED") : status == 408 ? "TIMEOUT" : "BAD_REQUEST";
   return error_body(code, why, request_id);
@@ -224,7 +220,7 @@ void Gateway::serve(http::Exchange& exchange) {
     const Call call = open(exchange, std::move(match), request_id);
     act(exchange, call);
   } catch (const stacyvm::Error& error) {
-    answer_error(exchange, error, request_id);
+    exchange.answer(error.http_status(), kJson, error_body(error.name(), error.what(), request_id));
   } catch (const Refused& refused) {
     refuse(refused.status, refused.code, refused.what());
   }

@@ -45,7 +45,5 @@ class Gateway final : public http::Handler {
 
 /// {"code", "message", "request_id"}.
 std::string error_body(std::string_view code, std::string_view message, const std::string& request_id);
-/// Answers with what the library said.
-void answer_error(http::Exchange& exchange, const stacyvm::Error& error, const std::string& request_id);
 
 }  // namespace serve

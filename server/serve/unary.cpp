@@ -27,20 +27,21 @@ std::string result_of(http::Exchange& exchange, const Call& call, const std::str
 
 std::string json_body(http::Exchange& exchange) {
   std::string body;
-  switch (exchange.read_body(body, kMaxJsonBody)) {
-    case http::Exchange::Body::whole: return body;
+  require_whole(exchange, exchange.read_body(body, kMaxJsonBody));
+  return body;
+}
+
+void require_whole(const http::Exchange& exchange, http::Exchange::Body body) {
+  switch (body) {
+    case http::Exchange::Body::whole: return;
     case http::Exchange::Body::too_large: throw Refused(413, "BAD_REQUEST", "the body is larger than 64 MiB");
     case http::Exchange::Body::malformed: throw Refused(400, "BAD_REQUEST", "the body is not chunked as it should be");
     case http::Exchange::Body::late: throw Refused(408, "TIMEOUT", "the body did not come in time");
     case http::Exchange::Body::closed: break;
   }
-  throw incomplete_body(exchange);
-}
-
-Refused incomplete_body(http::Exchange& exchange) {
   pollfd stop{exchange.stop(), POLLIN, 0};
-  if (::poll(&stop, 1, 0) > 0) return Refused(503, "UNAVAILABLE", "the server ends");
-  return Refused(400, "BAD_REQUEST", "the body is not complete");
+  if (::poll(&stop, 1, 0) > 0) throw Refused(503, "UNAVAILABLE", "the server ends");
+  throw Refused(400, "BAD_REQUEST", "the body is not complete");
 }
 
 void answer_json(http::Exchange& exchange, const Call& call) {

@@ -248,6 +248,9 @@ class Adapter::Implementation final : public httplib::Server {
     set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
       response.headers.erase("Connection");
       response.headers.erase("Keep-Alive");
+      // What is here already of a body that nobody wanted is read over: closed with it unread, the kernel resets the connection.
+      std::string unwanted;
+      while (!current->connection->body_ended() && current->connection->has_input() && current->connection->read_body(unwanted) == Connection::Body::more) unwanted.clear();
       if (!current->connection->body_ended()) current->close = true;
       response.set_header("Connection", current->close ? "close" : "keep-alive");
     });

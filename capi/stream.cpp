@@ -271,11 +271,12 @@ int32_t Stream::write(const Deadline& deadline, const char* data, uint64_t size,
   return STACYVM_OK;
 }
 
-/// A connection that broke says how, where all that came before it has been read.
+/// A connection that broke says how, where all that came before it has been read; a file that is refused just now says why.
 size_t Stream::write_below(const char* data, uint64_t size) try {
   return below_->write(data, size, 0);
 } catch (const Error& error) {
-  if (shape_.kind == STACYVM_STREAM_PORT && error.code() == Code::closed && stage() == State::failed) throw Error(*failure_);
+  const bool broken = shape_.kind == STACYVM_STREAM_PORT || shape_.kind == STACYVM_STREAM_WRITER;
+  if (broken && error.code() == Code::closed && stage() == State::failed) throw Error(*failure_);
   throw;
 }
 

@@ -149,6 +149,18 @@ TEST_CASE("a text is replaced in a file, whole or not at all") {
   CHECK(lab.call("file.glob", R"({"pattern":"/workspace/.*"})") == "[]");  // nothing temporary is left
 }
 
+TEST_CASE("a writer that is refused says why, whenever the refusal comes") {
+  constexpr int kTries = 300;
+  FileLab lab;
+  for (int i = 0; i < kTries; ++i) {
+    stacyvm::Stream writer = lab.sandbox.writer("/workspace");
+    const int32_t code = code_of([&] {
+      for (;;) writer.write("x");
+    });
+    REQUIRE(code == STACYVM_E_INVALID);
+  }
+}
+
 TEST_CASE("files act as the sandbox's user") {
   FileLab lab;
   // Where one id is mapped, the generated /etc is the user's own, too.

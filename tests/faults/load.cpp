@@ -24,6 +24,7 @@ constexpr unsigned kWorkers = 3;
 constexpr unsigned kMostActs = 8;              // with one sandbox
 constexpr unsigned kMostKept = 3;              // sandboxes that a worker leaves running
 constexpr milliseconds kPatience{20'000};
+constexpr std::string_view kWhole = " .";        // ends a line of the record
 constexpr unsigned kLifeSeconds = 600;         // after which whoever hangs is ended
 
 class Record {
@@ -31,9 +32,9 @@ class Record {
   explicit Record(const std::string& path) : file_(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)) {
     if (!file_) _exit(1);
   }
-  /// One write a line: what was said before a kill is whole, whichever thread said it.
+  /// One write a line, whichever thread says it. A kill may cut a write where a page of the file ends: a line that is not whole was not said.
   void say(const char* kind, const std::string& text) const {
-    const std::string line = std::string(kind) + ' ' + text + '\n';
+    const std::string line = '\n' + std::string(kind) + ' ' + text + std::string(kWhole);
     if (::write(file_.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size())) _exit(1);
   }
   void failed(const char* during, const stacyvm::Error& error) const {
@@ -282,6 +283,8 @@ void work(const Load& load) {
 void Acknowledged::read(const std::string& record) {
   std::ifstream lines(record);
   for (std::string line; std::getline(lines, line);) {
+    if (!line.ends_with(kWhole)) continue;
+    line.resize(line.size() - kWhole.size());
     const std::string kind = line.substr(0, line.find(' ')), text = line.substr(std::min(line.size(), kind.size() + 1));
     const std::string first = text.substr(0, text.find(' ')), rest = text.substr(std::min(text.size(), first.size() + 1));
     if (kind == "sandbox") sandboxes[first] = rest;

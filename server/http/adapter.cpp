@@ -40,7 +40,17 @@ class LibraryStream final : public httplib::Stream {
   bool wait_readable() const override { return true; }  // read() waits
   bool wait_writable() const override { return true; }  // write() waits
   bool is_peer_alive() const override { return true; }  // write() tells
-  ssize_t read(char* data, size_t size) override { return is_reader() ? connection_.read_raw(data, size) : -1; }
+  /// The library takes the few bytes of a frame's head for one piece, however they come: up to so many are waited for.
+  ssize_t read(char* data, size_t size) override {
+    if (!is_reader()) return -1;
+    size_t done = 0;
+    do {
+      const ssize_t n = connection_.read_raw(data + done, size - done);
+      if (n <= 0) return done > 0 ? static_cast<ssize_t>(done) : n;
+      done += static_cast<size_t>(n);
+    } while (done < size && size <= kHeadPart);
+    return static_cast<ssize_t>(done);
+  }
   ssize_t write(const char* data, size_t size) override { return connection_.write(data, size); }
   void get_remote_ip_and_port(std::string&, int&) const override {}
   void get_local_ip_and_port(std::string&, int&) const override {}
@@ -51,6 +61,7 @@ class LibraryStream final : public httplib::Stream {
   }
 
  private:
+  static constexpr size_t kHeadPart = 8;  // the longest: a length of 64 bits (RFC 6455 section 5.2)
   bool is_reader() const noexcept { return reader_ == std::this_thread::get_id(); }
 
   Connection& connection_;

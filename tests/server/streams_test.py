@@ -5,6 +5,7 @@ import json
 import random
 import signal
 import threading
+import time
 import unittest
 
 from serving import Serving, arguments, eventually
@@ -71,7 +72,7 @@ class Output(unittest.TestCase):
     def test_what_does_not_start_is_an_ordinary_error(self):
         for body, status in (({"command": "no-such-program", "mode": "argv"}, 422), ({"command": ""}, 400), ({"command": "true", "workdir": "/none"}, 422), ({"command": "true", "timeout": "soon"}, 400)):
             answer = sandbox.ask("POST", "/exec", {**body, "stream": True})
-            self.assertEqual((answer.status, set(answer.json())), (status, {"code", "message", "request_id"}), answer)
+            self.assertEqual((answer.status, set(answer.json())), (status, {"code", "message", "details", "request_id"}), answer)
         self.assertEqual(server.ask("POST", f"{LIST}/sb-none/exec", {"command": "true", "stream": True}).status, 404)
 
     def test_characters_are_never_cut(self):
@@ -314,6 +315,22 @@ class Conversation(unittest.TestCase):
             self.assertEqual((first, wire.exactly(second)), (0x8A, b"ping"))
             client.say(type="stdin", data="x", eof=True)
             self.assertEqual([m["type"] for m in client.rest()], ["stdout", "exit"])
+
+    def test_a_frame_that_comes_byte_by_byte(self):
+        with server.wire() as wire:
+            client = self.talk(wire, command="wc -c")
+            sent = []
+            client.wire, whole = type("", (), {"send": staticmethod(sent.append)}), client.wire
+            for size in (1, 200, 70_000):
+                client.binary(bytes(size))
+            client.say(type="stdin", eof=True)
+            client.wire = whole
+            for frame in sent:
+                for byte in frame[:14]:  # the head: what is read together is not always what was sent together
+                    wire.send(bytes([byte]))
+                    time.sleep(0.01)
+                wire.send(frame[14:])
+            self.assertEqual(client.next()["data"], "70201\n")
 
     def test_a_client_that_goes_takes_its_command_along(self):
         for tty in (False, True):

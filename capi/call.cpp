@@ -13,10 +13,10 @@ namespace {
 
 gate::Pairs views(const gate::OwnedCall& call) { return {call.pairs.begin(), call.pairs.end()}; }
 
-gate::OwnedCall json_call(const model::Identity& caller, const char* op, const stacyvm_pair* pairs, uint32_t pair_count, const void* body, uint64_t body_size) {
+gate::OwnedCall json_call(const Caller& caller, const char* op, const stacyvm_pair* pairs, uint32_t pair_count, const void* body, uint64_t body_size) {
   constexpr uint32_t kMaxPairs = 1024;
   gate::OwnedCall call;
-  call.caller = caller;
+  call.caller = caller.identity;
   call.operation = required_text(op, "op");
   if (pair_count > kMaxPairs) throw invalid("pair_count", "more than " + std::to_string(kMaxPairs));
   if (pair_count > 0 && !pairs) throw invalid("pairs", "NULL, but pair_count is not zero");
@@ -31,7 +31,7 @@ gate::OwnedCall json_call(const model::Identity& caller, const char* op, const s
   return call;
 }
 
-/// What the gate's stream is, by the operation that made it. The gate has accepted the request, so decoding it again cannot fail.
+/// What the stream is, by the operation that made it. Its request was accepted, so decoding it again fails only for what a later release's server knows.
 Stream::Shape shape_of(const gate::OwnedCall& call) {
   if (call.operation == ops::ExecStart::row.name) return exec_shape(model::decode<model::ExecRequest>(views(call), call.body));
   if (call.operation == ops::ExecAttach::row.name) return attach_shape(model::decode<model::ExecAttachRequest>(views(call), call.body));
@@ -60,9 +60,9 @@ int32_t stacyvm_call(stacyvm_session* s, const char* op, const stacyvm_pair* pai
   return guard(err, [&] {
     Session& session = *core_of(s, "s");
     require_output(json_out, "json_out");
-    const gate::OwnedCall call = json_call(session.identity(), op, pairs, pair_count, body, body_size);
+    const gate::OwnedCall call = json_call(session.caller(), op, pairs, pair_count, body, body_size);
     const Lease lease = session.enter();
-    const std::string answer = lease.gate().call(session.identity(), call.operation, views(call), call.body);
+    const std::string answer = lease.door().call(session.caller(), call.operation, views(call), call.body);
     *json_out = static_cast<char*>(copy_out(answer));
     return STACYVM_OK;
   });
@@ -73,7 +73,7 @@ int32_t stacyvm_call_begin(stacyvm_session* s, const char* op, const stacyvm_pai
   return guard(err, [&] {
     const auto& session = core_of(s, "s");
     require_output(out, "out");
-    *out = make_op(session, json_call(session->identity(), op, pairs, pair_count, body, body_size));
+    *out = make_op(session, json_call(session->caller(), op, pairs, pair_count, body, body_size));
     return STACYVM_OK;
   });
 }
@@ -83,9 +83,9 @@ int32_t stacyvm_call_stream(stacyvm_session* s, const char* op, const stacyvm_pa
   return guard(err, [&] {
     const auto& session = core_of(s, "s");
     require_output(out, "out");
-    const gate::OwnedCall call = json_call(session->identity(), op, pairs, pair_count, body, body_size);
+    const gate::OwnedCall call = json_call(session->caller(), op, pairs, pair_count, body, body_size);
     const Lease lease = session->enter();
-    auto below = lease.gate().call_stream(session->identity(), call.operation, views(call), call.body);
+    auto below = lease.door().call_stream(session->caller(), call.operation, views(call), call.body);
     *out = make_stream(session, std::move(below), shape_of(call));
     return STACYVM_OK;
   });
@@ -98,7 +98,7 @@ int32_t stacyvm_events(stacyvm_session* s, const char* filter_json, int64_t afte
     if (after_id < -1) throw invalid("after_id", "below -1");
     const std::string filter = text_or_empty(filter_json), after = std::to_string(after_id);
     const Lease lease = session->enter();
-    auto below = lease.gate().call_stream(session->identity(), ops::EventFollow::row.name, {{"after", after}}, filter);
+    auto below = lease.door().call_stream(session->caller(), ops::EventFollow::row.name, {{"after", after}}, filter);
     Stream::Shape shape;
     shape.kind = STACYVM_STREAM_EVENTS;
     *out = make_stream(session, std::move(below), shape);

@@ -48,7 +48,7 @@ int32_t stacyvm_exec(stacyvm_sandbox* sb, const stacyvm_exec_options* o, stacyvm
     model::ExecRequest request = exec_request(read_options(o, "options"), sandbox.id, false);
     auto response = std::make_unique<model::ExecResponse>();
     const Lease lease = sandbox.session->enter();
-    *response = lease.gate().run<ops::ExecRun>(sandbox.session->identity(), std::move(request));
+    *response = lease.door().run<ops::ExecRun>(sandbox.session->caller(), std::move(request));
     write_result(out, result_of(std::move(response)));
     return STACYVM_OK;
   });
@@ -70,7 +70,7 @@ int32_t stacyvm_exec_start(stacyvm_sandbox* sb, const stacyvm_exec_options* o, s
     Stream::Shape shape = exec_shape(request);
     shape.text = (options.flags & STACYVM_EXEC_TEXT) != 0;
     const Lease lease = sandbox.session->enter();
-    auto below = lease.gate().start<ops::ExecStart>(sandbox.session->identity(), std::move(request));
+    auto below = lease.door().start<ops::ExecStart>(sandbox.session->caller(), std::move(request));
     *out = make_stream(sandbox.session, std::move(below), shape);
     return STACYVM_OK;
   });
@@ -90,7 +90,7 @@ int32_t stacyvm_exec_attach(stacyvm_sandbox* sb, const char* exec_id, uint64_t f
     require_output(out, "out");
     const Stream::Shape shape = attach_shape(request);
     const Lease lease = sandbox.session->enter();
-    auto below = lease.gate().start<ops::ExecAttach>(sandbox.session->identity(), std::move(request));
+    auto below = lease.door().start<ops::ExecAttach>(sandbox.session->caller(), std::move(request));
     *out = make_stream(sandbox.session, std::move(below), shape);
     return STACYVM_OK;
   });
@@ -112,7 +112,7 @@ int32_t stacyvm_console(stacyvm_sandbox* sb, uint64_t flags, stacyvm_stream** ou
     require_output(out, "out");
     const Lease lease = sandbox.session->enter();
     model::ConsoleRequest request{sandbox.id, (flags & STACYVM_CONSOLE_FOLLOW) != 0};
-    *out = make_stream(sandbox.session, lease.gate().start<ops::SandboxConsole>(sandbox.session->identity(), std::move(request)), console_shape());
+    *out = make_stream(sandbox.session, lease.door().start<ops::SandboxConsole>(sandbox.session->caller(), std::move(request)), console_shape());
     return STACYVM_OK;
   });
 }

@@ -64,7 +64,7 @@ stacyvm_stream* open_writer(const Sandbox& sandbox, model::FileUploadRequest req
   shape.kind = STACYVM_STREAM_WRITER;
   shape.takes_bytes = true;
   const Lease lease = sandbox.session->enter();
-  auto below = lease.gate().start<ops::FileUpload>(sandbox.session->identity(), std::move(request));
+  auto below = lease.door().start<ops::FileUpload>(sandbox.session->caller(), std::move(request));
   return make_stream(sandbox.session, std::move(below), shape);
 }
 
@@ -82,7 +82,7 @@ int32_t stacyvm_file_read(stacyvm_sandbox* sb, const char* path, uint64_t max, v
     max = std::min<uint64_t>(max, INT64_MAX - 1);
     request.length = max + 1;  // one more tells a file that is too large, without reading all of it
     const Lease lease = sandbox.session->enter();
-    const std::string bytes = collect(*lease.gate().start<ops::FileRead>(sandbox.session->identity(), std::move(request)), max);
+    const std::string bytes = collect(*lease.door().start<ops::FileRead>(sandbox.session->caller(), std::move(request)), max);
     *data_out = copy_out(bytes);
     *size_out = bytes.size();
     return STACYVM_OK;
@@ -106,7 +106,7 @@ int32_t stacyvm_file_write(stacyvm_sandbox* sb, const char* path, const void* da
       throw invalid("size", "too large for one call; use stacyvm_file_writer").with("limit", static_cast<long long>(model::kMaxContentBytes));
     if (size > 0) request.content.assign(static_cast<const char*>(data), size);
     const Lease lease = sandbox.session->enter();
-    lease.gate().run<ops::FileWrite>(sandbox.session->identity(), std::move(request));
+    lease.door().run<ops::FileWrite>(sandbox.session->caller(), std::move(request));
     return STACYVM_OK;
   });
 }
@@ -121,7 +121,7 @@ int32_t stacyvm_file_stat(stacyvm_sandbox* sb, const char* path, uint64_t flags,
     request.path = required_text(path, "path");
     request.follow = (flags & STACYVM_FILE_NO_FOLLOW) == 0;
     const Lease lease = sandbox.session->enter();
-    const model::FileInfo info = lease.gate().run<ops::FileStat>(sandbox.session->identity(), std::move(request));
+    const model::FileInfo info = lease.door().run<ops::FileStat>(sandbox.session->caller(), std::move(request));
     stacyvm_stat stat{};
     stat.mode = info.mode;
     stat.size = info.size;
@@ -148,7 +148,7 @@ int32_t stacyvm_file_reader(stacyvm_sandbox* sb, const char* path, uint64_t offs
     Stream::Shape shape;
     shape.kind = STACYVM_STREAM_READER;
     const Lease lease = sandbox.session->enter();
-    auto below = lease.gate().start<ops::FileRead>(sandbox.session->identity(), std::move(request));
+    auto below = lease.door().start<ops::FileRead>(sandbox.session->caller(), std::move(request));
     *out = make_stream(sandbox.session, std::move(below), shape);
     return STACYVM_OK;
   });
@@ -191,7 +191,7 @@ int32_t stacyvm_file_watch(stacyvm_sandbox* sb, const char* path, uint64_t flags
     Stream::Shape shape;
     shape.kind = STACYVM_STREAM_WATCH;
     const Lease lease = sandbox.session->enter();
-    auto below = lease.gate().start<ops::FileWatch>(sandbox.session->identity(), std::move(request));
+    auto below = lease.door().start<ops::FileWatch>(sandbox.session->caller(), std::move(request));
     *out = make_stream(sandbox.session, std::move(below), shape);
     return STACYVM_OK;
   });

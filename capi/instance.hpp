@@ -9,8 +9,8 @@
 
 #include "core/fd.hpp"
 #include "core/log.hpp"
+#include "door.hpp"
 #include "family.hpp"
-#include "gate/gate.hpp"
 #include "guard.hpp"
 #include "pool.hpp"
 
@@ -18,13 +18,13 @@ namespace svm::capi {
 
 class Instance;
 
-/// The right to use the gate. While one exists the manager does, too; close() waits for the last one.
+/// The right to use the door. While one exists what is behind it does, too; close() waits for the last one.
 class Lease {
  public:
   Lease(Lease&& other) noexcept = default;
   Lease& operator=(Lease&&) = delete;
   ~Lease();
-  gate::Gate& gate() const noexcept;
+  Door& door() const noexcept;
 
  private:
   friend class Instance;
@@ -35,12 +35,14 @@ class Lease {
 class Instance : public Parent, public std::enable_shared_from_this<Instance> {
  public:
   /// `log_fd` is what the manager's Log writes to; kept open for as long as the manager lives.
-  Instance(std::unique_ptr<manager::Manager> manager, Fd log_fd, Log log);
+  Instance(std::unique_ptr<Door> door, Fd log_fd, Log log);
+  Instance(std::unique_ptr<manager::Manager> manager, Fd log_fd, Log log) : Instance(std::make_unique<Door>(std::move(manager)), std::move(log_fd), log) {}
   ~Instance() = default;
 
   /// Error closed once close() has begun.
   Lease enter();
   bool closed() const noexcept;
+  bool is_remote() const noexcept { return remote_; }
   /// See stacyvm_shutdown.
   void shutdown(int64_t timeout_ms);
   /// See stacyvm_close.
@@ -56,37 +58,36 @@ class Instance : public Parent, public std::enable_shared_from_this<Instance> {
  private:
   friend class Lease;
   void leave() noexcept;
-  void release_manager() noexcept;
+  void release_door() noexcept;
 
   mutable std::mutex mutex_;
   std::condition_variable idle_;
   bool closed_ = false;
-  bool abandoned_ = false;  // close() has stopped waiting: the last lease releases the manager
+  bool abandoned_ = false;  // close() has stopped waiting: the last lease releases the door
   unsigned leases_ = 0;
   Fd log_fd_;
   Log log_;
-  std::unique_ptr<manager::Manager> manager_;
-  std::unique_ptr<gate::Gate> gate_;
-  Pool waiting_{waiting_threads()};
+  std::unique_ptr<Door> door_;
+  const bool remote_;
+  Pool waiting_;
   Pool transfers_{kTransferThreads};
   Pool quick_{kQuickThreads};
 };
 
 class Session : public Child, public Parent {
  public:
-  Session(std::shared_ptr<Instance> instance, model::Identity identity) noexcept
-      : instance_(std::move(instance)), identity_(std::move(identity)) {}
+  Session(std::shared_ptr<Instance> instance, Caller caller) noexcept : instance_(std::move(instance)), caller_(std::move(caller)) {}
 
   /// Error closed when the session or its instance is.
   Lease enter();
   void end() noexcept override;
-  const model::Identity& identity() const noexcept { return identity_; }
+  const Caller& caller() const noexcept { return caller_; }
   Instance& instance() const noexcept { return *instance_; }
   const std::shared_ptr<Instance>& instance_ptr() const noexcept { return instance_; }
 
  private:
   const std::shared_ptr<Instance> instance_;
-  const model::Identity identity_;
+  const Caller caller_;
   std::atomic<bool> closed_{false};
 };
 

@@ -10,7 +10,7 @@ using namespace svm::capi;
 
 namespace {
 constexpr char kVersion[] = SVM_VERSION;  // the build's; a test compares it with the header's
-constexpr std::string_view kFeatures[] = {"native", "files", "queue", "exec.text", "detached", "names", "idempotency", "events", "exec.pty", "exec.background", "console", "settings", "templates", "metrics"};
+constexpr std::string_view kFeatures[] = {"native", "files", "queue", "exec.text", "detached", "names", "idempotency", "events", "exec.pty", "exec.background", "console", "settings", "templates", "metrics", "remote"};
 }  // namespace
 
 uint32_t stacyvm_version(void) { return STACYVM_VERSION; }

@@ -30,14 +30,16 @@ std::shared_ptr<Op> Op::begin(const std::shared_ptr<Session>& session, Gives giv
   op->stop_ = std::move(stop);
   const auto task = [session, work = std::move(work)] {
     const Lease lease = session->enter();
-    return work(lease.gate(), session->identity());
+    return work(lease.door(), session->caller());
   };
   return submit(pool, op, [op, task] { op->run(task); });
 }
 
 std::shared_ptr<Op> Op::begin(const std::shared_ptr<Session>& session, gate::OwnedCall call) {
   const auto op = std::make_shared<Op>(session, Gives::json);
-  Pool& pool = gate::Gate::holds_thread(call.operation) ? session->instance().waiting() : session->instance().quick();
+  // A server's answer is waited for on a thread that the call takes by itself.
+  const bool holds = gate::Gate::holds_thread(call.operation) && !session->instance().is_remote();
+  Pool& pool = holds ? session->instance().waiting() : session->instance().quick();
   return submit(pool, op, [op, call = std::make_shared<gate::OwnedCall>(std::move(call))] { op->run(std::move(*call)); });
 }
 
@@ -102,13 +104,14 @@ void Op::run(gate::OwnedCall call) noexcept {
     // The gate is needed until the call has ended, not for as long as somebody remembers it.
     const auto lease = std::make_shared<std::optional<Lease>>(session_->enter());
     auto execute = [instance](std::function<void()> job) {
+      Pool& pool = instance->is_remote() ? instance->waiting() : instance->quick();
       try {
-        instance->quick().submit(job);
+        pool.submit(job);
       } catch (const Error&) {
         job();  // no room or no thread: then here
       }
     };
-    auto running = (*lease)->gate().begin(std::move(call), execute, [self, lease](std::string json, std::exception_ptr failure) {
+    auto running = (*lease)->door().begin(session_->caller(), std::move(call), execute, [self, lease](std::string json, std::exception_ptr failure) {
       std::optional<Error> error;
       try {
         if (failure) std::rethrow_exception(failure);
@@ -206,10 +209,10 @@ void Op::end() noexcept {
 /// Not here: a close must not wait. When the instance is closed its sandboxes are gone anyway.
 void Op::destroy_later(std::string id) noexcept {
   const auto instance = session_->instance_ptr();
-  const auto destroy = [instance, caller = session_->identity(), id = std::move(id)] {
+  const auto destroy = [instance, caller = session_->caller(), id = std::move(id)] {
     try {
       const Lease lease = instance->enter();
-      lease.gate().run<ops::SandboxDestroy>(caller, {id});
+      lease.door().run<ops::SandboxDestroy>(caller, {id});
     } catch (const Error& error) {
       if (error.code() != Code::closed && error.code() != Code::not_found)
         instance->log(LogLevel::error, "destroying " + id + ", which nobody took: " + error.message());

@@ -24,7 +24,7 @@ class Op : public Source, public std::enable_shared_from_this<Op> {
     std::shared_ptr<Session> opened = nullptr;
   };
   using Task = std::function<Outcome()>;
-  using Work = std::function<Outcome(gate::Gate&, const model::Identity&)>;
+  using Work = std::function<Outcome(Door&, const Caller&)>;
 
   /// Set as soon as nobody waits for the call any more; work that takes long looks at it.
   using Stop = std::shared_ptr<std::atomic<bool>>;

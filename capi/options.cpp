@@ -13,6 +13,8 @@ namespace {
 /// Counts beyond this are refused before anything is read: the pointer is hardly valid for as much.
 constexpr uint32_t kMaxItems = protocol::kMaxArgs;
 constexpr size_t kMaxAuditText = 256;
+constexpr size_t kMaxKey = 4096;
+constexpr size_t kMaxServerRequestId = 128;
 
 void check_list(const void* items, uint32_t count, const char* field) {
   if (count > kMaxItems) throw invalid(field, "more than " + std::to_string(kMaxItems));
@@ -40,6 +42,11 @@ std::string audit_text(const char* text, const char* field) {
 bool is_line(std::string_view text) {
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
   return model::is_utf8(text) && std::none_of(text.begin(), text.end(), is_control);
+}
+
+/// What may be in a header of HTTP, whoever reads it.
+bool is_visible(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
 std::string actor_of(const char* text, bool local) {
@@ -94,16 +101,34 @@ std::string required_text(const char* text, const char* field) {
   return text;
 }
 
-model::Identity session_identity(const stacyvm_session_options& o) {
+Caller session_caller(const stacyvm_session_options& o, bool remote) {
   refuse_unknown_flags(o.flags, STACYVM_SESSION_REMOTE);
-  model::Identity identity;
+  Caller caller;
+  model::Identity& identity = caller.identity;
   identity.local = (o.flags & STACYVM_SESSION_REMOTE) == 0;
   identity.actor = actor_of(o.actor, identity.local);
   identity.owner = owner_of(o.owner);
   identity.source = audit_text(o.source, "source");
   identity.request_id = audit_text(o.request_id, "request_id");
   identity.scopes = {"*"};
-  return identity;
+  const std::string key = text_or_empty(o.api_key);
+  if (!remote) {
+    if (!key.empty()) throw Error(Code::unsupported, "api_key: is shown to a server, and the instance is none").with("field", "api_key");
+    return caller;
+  }
+  // What it could not be told must not look as if it were.
+  if (!identity.source.empty()) throw invalid("source", "a server sees itself where a call comes from");
+  if (!text_or_empty(o.actor).empty()) throw invalid("actor", "a server knows callers by their keys");
+  if (key.size() > kMaxKey) throw invalid("api_key", "longer than " + std::to_string(kMaxKey) + " bytes").with("limit", static_cast<long long>(kMaxKey));
+  if (!is_visible(key)) throw invalid("api_key", "not visible ASCII");
+  if (identity.request_id.size() > kMaxServerRequestId)
+    throw invalid("request_id", "longer than the " + std::to_string(kMaxServerRequestId) + " bytes that a server takes").with("limit", static_cast<long long>(kMaxServerRequestId));
+  if (!is_visible(identity.request_id)) throw invalid("request_id", "not visible ASCII, which alone a server takes");
+  if (!is_visible(identity.owner)) throw invalid("owner", "not visible ASCII, which alone a server takes");
+  identity.local = false;
+  identity.actor = "remote";
+  caller.remote = {key, identity.owner, identity.request_id};
+  return caller;
 }
 
 model::Settings settings_of(const stacyvm_options& o) {

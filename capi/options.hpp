@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "door.hpp"
 #include "error.hpp"
 #include "model/records.hpp"
 #include "model/requests.hpp"
@@ -69,8 +70,8 @@ std::string text_or_empty(const char* text);
 /// Error invalid for NULL and "".
 std::string required_text(const char* text, const char* field);
 
-/// Of the embedding application, or of one of its callers.
-model::Identity session_identity(const stacyvm_session_options& o);
+/// Of the embedding application, or of one of its callers; `remote`: to a server.
+Caller session_caller(const stacyvm_session_options& o, bool remote);
 model::Settings settings_of(const stacyvm_options& o);
 model::SpawnRequest spawn_request(const stacyvm_spawn_options& o);
 /// `streamed`: for exec_start. Error invalid for what the other form alone takes.

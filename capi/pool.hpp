@@ -9,6 +9,7 @@ namespace svm::capi {
 
 inline constexpr size_t kQuickThreads = 1;  // of a pool whose jobs wait for nobody
 inline constexpr size_t kMaxWaitingThreads = 16;  // of one whose jobs wait for a sandbox: as many as there are processors, but at least two
+inline constexpr size_t kServerThreads = 64;      // the same where the other side is a server: calls at a time; further ones wait
 inline constexpr size_t kTransferThreads = 4;  // transfers to and from descriptors at a time; further ones wait
 inline constexpr size_t kMaxQueuedJobs = 10'000;
 inline constexpr std::chrono::milliseconds kThreadIdle{5000};

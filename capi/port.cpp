@@ -13,7 +13,7 @@ stacyvm_stream* dial(const Sandbox& sandbox, model::PortDialRequest request) {
   shape.kind = STACYVM_STREAM_PORT;
   shape.takes_bytes = true;
   const Lease lease = sandbox.session->enter();
-  return make_stream(sandbox.session, lease.gate().start<ops::PortDial>(sandbox.session->identity(), std::move(request)), shape);
+  return make_stream(sandbox.session, lease.door().start<ops::PortDial>(sandbox.session->caller(), std::move(request)), shape);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ int32_t stacyvm_spawn(stacyvm_session* s, const stacyvm_spawn_options* o, stacyv
     const auto core = std::make_shared<Sandbox>(Sandbox{session, {}});
     auto handle = make_handle<stacyvm_sandbox>(core);  // first: without memory nothing is spawned
     const Lease lease = session->enter();
-    core->id = lease.gate().run<ops::SandboxSpawn>(session->identity(), std::move(request)).record.id;
+    core->id = lease.door().run<ops::SandboxSpawn>(session->caller(), std::move(request)).record.id;
     *out = handle.release();
     return STACYVM_OK;
   });
@@ -34,8 +34,8 @@ int32_t stacyvm_spawn_begin(stacyvm_session* s, const stacyvm_spawn_options* o, 
   return guard(err, [&] {
     const auto& session = core_of(s, "s");
     require_output(out, "out");
-    *out = make_op(session, Op::Gives::sandbox, [request = spawn_request(read_options(o, "options"))](gate::Gate& gate, const model::Identity& caller) {
-      const model::SandboxInfo info = gate.run<ops::SandboxSpawn>(caller, request);
+    *out = make_op(session, Op::Gives::sandbox, [request = spawn_request(read_options(o, "options"))](Door& door, const Caller& caller) {
+      const model::SandboxInfo info = door.run<ops::SandboxSpawn>(caller, request);
       return Op::Outcome{id_json(info.record.id), info.record.id, !info.existed};
     });
     return STACYVM_OK;
@@ -49,7 +49,7 @@ int32_t stacyvm_sandbox_get(stacyvm_session* s, const char* id_or_name, stacyvm_
     model::GetRequest request;
     request.id = required_text(id_or_name, "id_or_name");
     const Lease lease = session->enter();
-    *out = make_sandbox(session, lease.gate().run<ops::SandboxGet>(session->identity(), std::move(request)).record.id);
+    *out = make_sandbox(session, lease.door().run<ops::SandboxGet>(session->caller(), std::move(request)).record.id);
     return STACYVM_OK;
   });
 }
@@ -61,8 +61,7 @@ int32_t stacyvm_sandbox_info(stacyvm_sandbox* sb, char** json_out, stacyvm_error
     const Sandbox& sandbox = *core_of(sb, "sb");
     require_output(json_out, "json_out");
     const Lease lease = sandbox.session->enter();
-    const auto info = lease.gate().run<ops::SandboxGet>(sandbox.session->identity(), {sandbox.id});
-    *json_out = static_cast<char*>(copy_out(model::encode(info)));
+    *json_out = static_cast<char*>(copy_out(lease.door().call(sandbox.session->caller(), ops::SandboxGet::row.name, {{"id", sandbox.id}}, "")));
     return STACYVM_OK;
   });
 }
@@ -71,7 +70,7 @@ int32_t stacyvm_sandbox_extend(stacyvm_sandbox* sb, int64_t ttl_ms, stacyvm_erro
   return guard(err, [&] {
     const Sandbox& sandbox = *core_of(sb, "sb");
     const Lease lease = sandbox.session->enter();
-    lease.gate().run<ops::SandboxExtend>(sandbox.session->identity(), {sandbox.id, ttl_ms});
+    lease.door().run<ops::SandboxExtend>(sandbox.session->caller(), {sandbox.id, ttl_ms});
     return STACYVM_OK;
   });
 }
@@ -80,7 +79,7 @@ int32_t stacyvm_sandbox_destroy(stacyvm_sandbox* sb, stacyvm_error** err) {
   return guard(err, [&] {
     const Sandbox& sandbox = *core_of(sb, "sb");
     const Lease lease = sandbox.session->enter();
-    lease.gate().run<ops::SandboxDestroy>(sandbox.session->identity(), {sandbox.id});
+    lease.door().run<ops::SandboxDestroy>(sandbox.session->caller(), {sandbox.id});
     return STACYVM_OK;
   });
 }
@@ -89,8 +88,8 @@ int32_t stacyvm_sandbox_destroy_begin(stacyvm_sandbox* sb, stacyvm_op** out, sta
   return guard(err, [&] {
     const Sandbox& sandbox = *core_of(sb, "sb");
     require_output(out, "out");
-    *out = make_op(sandbox.session, Op::Gives::json, [id = sandbox.id](gate::Gate& gate, const model::Identity& caller) {
-      gate.run<ops::SandboxDestroy>(caller, {id});
+    *out = make_op(sandbox.session, Op::Gives::json, [id = sandbox.id](Door& door, const Caller& caller) {
+      door.run<ops::SandboxDestroy>(caller, {id});
       return Op::Outcome{"{}", {}};
     });
     return STACYVM_OK;

@@ -142,8 +142,8 @@ stacyvm_op* begin(const Sandbox& sandbox, typename O::Request request, std::shar
   const Op::Stop stop = transfer->stop;
   return make_op(
       sandbox.session, Op::Gives::json,
-      [request = std::move(request), transfer = std::move(transfer)](gate::Gate& gate, const model::Identity& caller) {
-        const std::shared_ptr<channel::Stream> stream = gate.start<O>(caller, request);
+      [request = std::move(request), transfer = std::move(transfer)](Door& door, const Caller& caller) {
+        const std::shared_ptr<channel::Stream> stream = door.start<O>(caller, request);
         return Move(*stream, *transfer);
       },
       stop);

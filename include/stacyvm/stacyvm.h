@@ -136,7 +136,8 @@ typedef struct stacyvm_options {
   uint32_t struct_size; /**< STACYVM_INIT. */
   uint32_t reserved0;   /**< 0. */
   const char *state_dir; /**< NULL: in memory, gone at close. Otherwise a directory, made if missing (mode 0700), used by one instance
-                              at a time. A location with a scheme ("https://...") is STACYVM_E_UNSUPPORTED in this release. */
+                              at a time. Or the address of a server, "http://HOST[:PORT][/PATH]" or "https://...": the instance is then the server's,
+                              and every handle works as if it were here. See "a server's sandboxes" below. */
   uint64_t flags;        /**< STACYVM_OPEN_. */
   int32_t log_fd_plus1;  /**< 0: no diagnostics. Otherwise a descriptor + 1, which the library duplicates; one line per record. A
                               descriptor that would block loses the line. */
@@ -146,7 +147,9 @@ typedef struct stacyvm_options {
                               {"defaults": {what a request gets that does not say: "image", "provider", "memory_mb", "disk_mb", "vcpus", "pids" (best
                               effort), "ttl", "default_exec_timeout"; and the most there may be: "max_ttl" (of spawns, extends and templates), "max_exec_timeout"
                               (no command does without one then), "max_sandboxes", "max_sandboxes_per_owner". Beyond these: STACYVM_E_LIMIT},
-                              "images": {"aliases": {an image's name: what it stands for, "host" or an absolute path, also for callers that may name no path}}}.
+                              "images": {"aliases": {an image's name: what it stands for, "host" or an absolute path, also for callers that may name no path}},
+                              "remote": {of a server alone, which has all others itself: "ca_file" (absolute path of certificates in PEM that are trusted
+                              instead of the system's), "connect_timeout" (default 10s)}}.
                               Durations are text such as "1h30m"; 0 and "" are the library's own. */
 } stacyvm_options;
 
@@ -165,6 +168,8 @@ typedef struct stacyvm_session_options {
                                name, is refused; with REMOTE "local", too. */
   const char *owner;      /**< NULL: none. The owner_id of what this session spawns, whatever the request says. Blanks around it are cut off; at most 128
                                bytes, without blanks, control characters, '/' and '\'. */
+  const char *api_key;    /**< NULL: none. For a server: shown to it with every call; a line of at most 4,096 bytes of visible ASCII. Otherwise
+                               STACYVM_E_UNSUPPORTED: who has the process needs no key. */
 } stacyvm_session_options;
 
 #define STACYVM_SPAWN_BEST_EFFORT UINT64_C(1) /**< Go without limits this host cannot enforce; sandbox.info lists them. */
@@ -330,7 +335,7 @@ STACYVM_API uint32_t stacyvm_version(void);
 /** The same as text: "1.0.0". Static. */
 STACYVM_API const char *stacyvm_version_string(void);
 /** 1 if this library has the named feature, else 0 (also for NULL). Names: "native" (the native back end), "files", "queue",
- *  "exec.text", "detached", "names", "idempotency", "events", "exec.pty", "exec.background", "console", "settings", "templates", "metrics". Later releases add names and never remove one. */
+ *  "exec.text", "detached", "names", "idempotency", "events", "exec.pty", "exec.background", "console", "settings", "templates", "metrics", "remote". Later releases add names and never remove one. */
 STACYVM_API int32_t stacyvm_has_feature(const char *name);
 /** What STACYVM_INIT calls: zeroes `size` bytes at `options` and stores `size` in the first four. NULL or a size below 4: does nothing. */
 STACYVM_API void stacyvm_struct_init(void *options, uint32_t size);
@@ -360,13 +365,27 @@ STACYVM_API int32_t stacyvm_error_http_status(const stacyvm_error *e);
 /** Frees an error. NULL: does nothing. */
 STACYVM_API void stacyvm_error_free(stacyvm_error *e);
 
-/* --------------------------------------------------------------- instance */
+/* --------------------------------------------------------------- instance
+ * A server's sandboxes. With a server's address as state_dir (stacyvm_options) the instance is that server's: `stacyvm serve` or another of this library's.
+ * Every handle, code and detail is as it would be here, with these differences:
+ *  - stacyvm_open asks nobody. Whatever reaches the server may also answer UNAVAILABLE (it cannot be reached, is not who its certificate says, or the
+ *    connection broke: whether it was done is then not known; an idempotency key tells), TIMEOUT (no connection in time), UNAUTHORIZED (the session's
+ *    api_key), and IO_ERROR (what it says cannot be understood).
+ *  - A call holds a thread while it waits, of at most 64 for calls in flight; what a begin function or stacyvm_call_stream says of never waiting is then of
+ *    the sandbox, not of the way there. Streams share one thread, and have a connection each.
+ *  - The server says who may do what, and knows no paths of this host: mounts and images that are paths are FORBIDDEN. memory_bytes and disk_bytes are taken
+ *    in whole MiB, rounded up.
+ *  - Closing a stream tells the server without waiting for it: what is asked next may overtake that. Bytes that were written to a stream which is closed before
+ *    it is finished may be lost.
+ *  - stacyvm_shutdown and stacyvm_close end nothing but what is here: sandboxes live on.
+ *  - libcurl (libcurl.so.4) is loaded by the first such open, and stays. It takes proxies from the environment (http_proxy, https_proxy, no_proxy), but for a
+ *    server on this machine; redirections are not followed. */
 
 /** Opens a state directory, or a private instance in memory (o NULL: all defaults). Sandboxes that a detached owner (STACYVM_OPEN_DETACHED) left
  *  running are adopted, with their background commands; of what these wrote meanwhile each ring holds the end, and the rest is told as a
  *  gap. Commands that were tied to a stream have ended with their owner. Whatever else a killed owner left is destroyed. May block for as long as that takes.
  *  Errors: CONFLICT another instance has the directory, or its data is of a newer release; IO its data is damaged or cannot be read;
- *  FORBIDDEN; UNSUPPORTED a remote location. */
+ *  FORBIDDEN; UNSUPPORTED an address that is no server's, or a host without libcurl. */
 STACYVM_API int32_t stacyvm_open(const stacyvm_options *o, stacyvm_instance **out, stacyvm_error **err);
 /** The same without waiting: stacyvm_op_instance has the instance. Wrong options and UNSUPPORTED are answered here, the rest arrives on the op,
  *  which may be in a queue of any instance. The strings are copied and the log descriptor is duplicated here. Takes a thread while it lasts. Cancelled or
@@ -387,7 +406,7 @@ STACYVM_API int32_t stacyvm_session_open(stacyvm_instance *vm, const stacyvm_ses
 /** The same without ever waiting: stacyvm_op_session has the session. */
 STACYVM_API int32_t stacyvm_session_open_begin(stacyvm_instance *vm, const stacyvm_session_options *o, stacyvm_op **out, stacyvm_error **err);
 /** Whether the session would still be let in, and as whom. *who_json: {"actor", "owner_id", "tenant_id", "local", "scopes": [...]}; "local" is
- *  false with STACYVM_SESSION_REMOTE. Sessions without a credential are let in for as long as they are open. Does not wait. Errors: UNAUTHORIZED its credential is valid no more. */
+ *  false with STACYVM_SESSION_REMOTE. Sessions without a credential are let in for as long as they are open. Does not wait, but for a server, which is asked. Errors: UNAUTHORIZED its credential is valid no more. */
 STACYVM_API int32_t stacyvm_session_check(stacyvm_session *s, char **who_json, stacyvm_error **err);
 /** Closes the session; its sandboxes live on, their handles and its streams and ops answer STACYVM_E_CLOSED. */
 STACYVM_API void stacyvm_session_close(stacyvm_session *s);

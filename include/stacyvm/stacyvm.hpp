@@ -539,7 +539,7 @@ class Queue {
 
 /// How to open an instance.
 struct Options {
-  std::string state_dir;  ///< Empty: in memory.
+  std::string state_dir;  ///< Empty: in memory. A directory, or a server's address.
   uint64_t flags = 0;     ///< STACYVM_OPEN_
   int log_fd = -1;
   uint32_t log_level = STACYVM_LOG_DEFAULT;
@@ -551,6 +551,7 @@ struct SessionOptions {
   std::string source, request_id;  ///< For the audit log.
   std::string actor, owner;
   uint64_t flags = 0;  ///< STACYVM_SESSION_
+  std::string api_key = {};  ///< For a server.
 };
 
 /// One state directory and the sandboxes in it. Any thread.
@@ -616,6 +617,7 @@ class Instance {
     o.flags = options.flags;
     o.actor = options.actor.c_str();
     o.owner = options.owner.c_str();
+    o.api_key = options.api_key.c_str();
     return o;
   }
   detail::Owned<stacyvm_instance, stacyvm_close> handle_;

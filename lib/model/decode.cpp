@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
+#include "model/answers.hpp"
 #include "model/base64.hpp"
 #include "model/fields.hpp"
 #include "model/json.hpp"
@@ -15,6 +16,7 @@ struct Target {
   const Fields& fields;
   void* object;
   std::string prefix;  // "mounts[2]."
+  bool answer = false; // it comes from a server: whatever else it says does no harm
   uint64_t seen = 0;   // bit i: fields.list[i]
 
   std::string path(std::string_view name) const { return prefix + std::string(name); }
@@ -40,6 +42,7 @@ Found find(const Target& target, std::string_view name) {
         name.ends_with(kTwinSuffix))
       return {&field, true};
   }
+  if (target.answer) return {};
   if (std::find(std::begin(kAuthorityNames), std::end(kAuthorityNames), name) != std::end(kAuthorityNames))
     refuse_field(target.path(name), "comes from authentication alone and cannot be in a request");
   if (target.fields.strict) refuse_field(target.path(printable(name)), "is not known here");
@@ -98,6 +101,18 @@ void set_text(Target& target, const Field& field, bool twin, std::string&& text)
 
 void read_object(Target& target, Json&& json);
 
+/// Of a list or a map. False: it is no string, in neither spelling.
+bool read_item(const Target& target, const Field& field, Json&& json, std::string& out) {
+  const std::string_view name = item_bytes_name(field);
+  if (!name.empty() && json.type == Json::Type::object && json.names.size() == 1 && json.names[0] == name && json.items[0].type == Json::Type::string) {
+    if (!base64_decode(json.items[0].text, out)) refuse_field(target.path(field.name), "has an item that is not base64");
+    return true;
+  }
+  if (json.type != Json::Type::string) return false;
+  out = std::move(json.text);
+  return true;
+}
+
 void read_value(Target& target, const Field& field, bool twin, Json&& json) {
   const auto expect = [&](Json::Type type, std::string_view what) {
     if (json.type != type) refuse_field(target.path(field.name), "must be " + std::string(what));
@@ -118,8 +133,9 @@ void read_value(Target& target, const Field& field, bool twin, Json&& json) {
       expect(Json::Type::object, "an object of strings");
       auto& map = field.ref<StringMap>(target.object);
       for (size_t i = 0; i < json.items.size(); ++i) {
-        if (json.items[i].type != Json::Type::string) refuse_field(target.path(field.name), "must be an object of strings");
-        map.emplace(std::move(json.names[i]), std::move(json.items[i].text));
+        std::string bytes;
+        if (!read_item(target, field, std::move(json.items[i]), bytes)) refuse_field(target.path(field.name), "must be an object of strings");
+        map.emplace(std::move(json.names[i]), std::move(bytes));
       }
       return;
     }
@@ -128,29 +144,22 @@ void read_value(Target& target, const Field& field, bool twin, Json&& json) {
       auto& list = field.ref<std::vector<std::string>>(target.object);
       list.reserve(json.items.size());
       for (Json& item : json.items) {
-        // How a list of paths spells one that is not UTF-8.
-        if (field.format == Format::blob && item.type == Json::Type::object && item.names.size() == 1 && item.names[0] == "path_b64" &&
-            item.items[0].type == Json::Type::string) {
-          std::string bytes;
-          if (!base64_decode(item.items[0].text, bytes)) refuse_field(target.path(field.name), "has a path that is not base64");
-          list.push_back(std::move(bytes));
-          continue;
-        }
-        if (item.type != Json::Type::string) refuse_field(target.path(field.name), "must be an array of strings");
-        list.push_back(std::move(item.text));
+        std::string bytes;
+        if (!read_item(target, field, std::move(item), bytes)) refuse_field(target.path(field.name), "must be an array of strings");
+        list.push_back(std::move(bytes));
       }
       return;
     }
     case Kind::object: {
       expect(Json::Type::object, "an object");
-      Target inner{field.objects->fields(), field.locate(target.object), target.path(field.name) + '.'};
+      Target inner{field.objects->fields(), field.locate(target.object), target.path(field.name) + '.', target.answer};
       return read_object(inner, std::move(json));
     }
     case Kind::objects: {
       expect(Json::Type::array, "an array of objects");
       void* vector = field.locate(target.object);
       for (size_t i = 0; i < json.items.size(); ++i) {
-        Target item{field.objects->fields(), field.objects->append(vector), target.path(field.name) + '[' + std::to_string(i) + "]."};
+        Target item{field.objects->fields(), field.objects->append(vector), target.path(field.name) + '[' + std::to_string(i) + "].", target.answer};
         if (json.items[i].type != Json::Type::object) refuse_field(target.path(field.name), "must be an array of objects");
         read_object(item, std::move(json.items[i]));
       }
@@ -229,6 +238,16 @@ void decode_fields(const Fields& fields, const Pairs& pairs, std::string_view bo
   }
   require_all(target);
   validate_fields(fields, object);
+}
+
+void decode_answer_fields(const Fields& fields, std::string_view json, void* object) try {
+  Target target{fields, object, "", true};
+  Json parsed = json_parse(json, "answer", kMaxAnswerBytes);
+  if (fields.array) return read_value(target, fields.list[0], false, std::move(parsed));
+  if (parsed.type != Json::Type::object) refuse_field("answer", "must be an object");
+  read_object(target, std::move(parsed));
+} catch (const Error& error) {
+  throw Error(Code::io, "the server's answer cannot be understood: " + error.message());
 }
 
 }  // namespace svm::model

@@ -57,6 +57,13 @@ class Writer {
     json_append_string(out_, std::string(utf8_prefix(text, most)) + "...");
   }
 
+  /// Of a list or a map.
+  void item(const Field& field, std::string_view bytes) {
+    const std::string_view name = item_bytes_name(field);
+    if (redact_ || name.empty() || is_utf8(bytes)) return string(field, bytes, kAuditItemBytes);
+    out_ += "{\"" + std::string(name) + "\":\"" + base64_encode(bytes) + "\"}";
+  }
+
   // Whether entry `i` of `count` is still written; after the last one that is, a note says how many more there are.
   bool more(size_t i, size_t count, std::string& note) const {
     if (!redact_ || i < kAuditItems) return true;
@@ -76,7 +83,7 @@ class Writer {
       if (redact_ && field.keep == Keep::names)
         out_ += "\"***\"";
       else
-        string(field, value, kAuditItemBytes);
+        item(field, value);
     }
     if (!note.empty()) {
       out_ += ",\"...\":";
@@ -92,11 +99,7 @@ class Writer {
     for (const std::string& item : list) {
       if (!more(i, list.size(), note)) break;
       if (i++ > 0) out_ += ',';
-      if (field.format == Format::blob && !redact_ && !is_utf8(item)) {
-        out_ += "{\"path_b64\":\"" + base64_encode(item) + "\"}";
-        continue;
-      }
-      string(field, item, kAuditItemBytes);
+      this->item(field, item);
     }
     if (!note.empty()) {
       out_ += ',';

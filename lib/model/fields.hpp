@@ -152,6 +152,7 @@ SVM_MODEL_DECLARE(Port)
 SVM_MODEL_DECLARE(FileMatch)
 SVM_MODEL_DECLARE(Defaults)
 SVM_MODEL_DECLARE(Images)
+SVM_MODEL_DECLARE(Remote)
 SVM_MODEL_DECLARE(TemplateSecret)
 SVM_MODEL_DECLARE(ProviderHealth)
 SVM_MODEL_DECLARE(SandboxCounts)
@@ -205,6 +206,11 @@ inline constexpr std::string_view kAuthorityNames[] = {"tenant_id", "scopes", "a
 
 /// "NAME_b64", the twin of a Kind::bytes field.
 inline constexpr std::string_view kTwinSuffix = "_b64";
+
+/// How a list's or map's item that is not UTF-8 is spelt: as an object whose one member has this name, and its bytes as base64. "": such items are text.
+constexpr std::string_view item_bytes_name(const Field& field) {
+  return field.format == Format::blob ? "path_b64" : field.format == Format::argument ? "b64" : "";
+}
 
 /// Throws Error(invalid, "field: why") with the facts field and limit.
 [[noreturn]] void refuse_field(std::string_view field, std::string_view why);

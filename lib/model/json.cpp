@@ -102,8 +102,8 @@ class Builder {
 
 }  // namespace
 
-Json json_parse(std::string_view text, std::string_view field) {
-  if (text.size() > kMaxBodyBytes) refuse(field, "is longer than " + std::to_string(kMaxBodyBytes) + " bytes", kMaxBodyBytes);
+Json json_parse(std::string_view text, std::string_view field, size_t most) {
+  if (text.size() > most) refuse(field, "is longer than " + std::to_string(most) + " bytes", static_cast<long long>(most));
   if (!is_utf8(text)) refuse(field, "is not UTF-8");
   // RapidJSON takes a NUL for the end, and would not see what follows it.
   if (text.find('\0') != text.npos) refuse(field, "is not valid JSON: it has a NUL byte");

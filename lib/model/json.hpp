@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/limits.hpp"
+
 namespace svm::model {
 
 struct Json {
@@ -17,9 +19,9 @@ struct Json {
 };
 
 /// One JSON value (RFC 8259) and nothing after it but white space. Throws Error invalid with the fact field = `field`: for bytes that
-/// are not UTF-8, lone surrogates, an object that has a name twice, kMaxBodyBytes, kMaxJsonDepth and kMaxJsonValues. The message
+/// are not UTF-8, lone surrogates, an object that has a name twice, `most` bytes, kMaxJsonDepth and kMaxJsonValues. The message
 /// never repeats the text.
-Json json_parse(std::string_view text, std::string_view field);
+Json json_parse(std::string_view text, std::string_view field, size_t most = kMaxBodyBytes);
 
 /// Appends a quoted string. U+2028 and U+2029 are escaped (readers of line-delimited JSON split there); a byte that is not UTF-8
 /// becomes U+FFFD.

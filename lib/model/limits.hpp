@@ -41,6 +41,7 @@ inline constexpr uint32_t kMaxSandboxes = 10'000;     // live in one instance; s
 
 // Settings.
 inline constexpr size_t kMaxSettingsBytes = 1u << 20;
+inline constexpr int64_t kMinConnectTimeoutMs = 1, kDefaultConnectTimeoutMs = 10'000, kMaxConnectTimeoutMs = 10 * 60 * 1000;  // to a server
 inline constexpr size_t kMaxAliases = 1024, kMaxAliasBytes = 255;
 
 // Templates.

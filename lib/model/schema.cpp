@@ -37,6 +37,19 @@ void size_bounds(Members& members, int64_t least, int64_t most) {
   if (most < INT64_MAX) members.number("maxLength", most);
 }
 
+/// Of a list or a map.
+void item_schema(const Field& field, std::string& out) {
+  const std::string name(item_bytes_name(field));
+  if (!name.empty()) out += R"({"anyOf":[)";
+  Members text(out);
+  text.text("type", "string");
+  size_bounds(text, field.least, field.most);
+  text.close();
+  if (name.empty()) return;
+  out += R"(,{"type":"object","description":"Bytes that are not UTF-8.","properties":{")" + name + R"(":{"type":"string","contentEncoding":"base64"}},"required":[")" + name +
+         R"("],"maxProperties":1}]})";
+}
+
 std::string default_of(const Fields& fields, const Field& field) {
   if (!field.default_json.empty()) return std::string(field.default_json);
   if (field.needed) return "";
@@ -123,24 +136,14 @@ void append_field(const Fields& fields, const Field& field, std::string& out) {
       size_bounds(names, 1, static_cast<int64_t>(field.most_key));
       names.close();
       members.key("additionalProperties");
-      Members values(out);
-      values.text("type", "string");
-      size_bounds(values, field.least, field.most);
-      values.close();
+      item_schema(field, out);
       break;
     }
     case Kind::list: {
       type_of(members, field, "array", answer);
       members.number("maxItems", static_cast<int64_t>(field.most_items));
       members.key("items");
-      if (field.format == Format::blob) {
-        out += R"({"anyOf":[{"type":"string"},{"type":"object","properties":{"path_b64":{"type":"string","contentEncoding":"base64"}},"required":["path_b64"]}]})";
-        break;
-      }
-      Members items(out);
-      items.text("type", "string");
-      size_bounds(items, field.least, field.most);
-      items.close();
+      item_schema(field, out);
       break;
     }
     case Kind::object: break;  // its own schema, see append_schema

@@ -30,13 +30,21 @@ constexpr Field kImagesFields[] = {
         .as(Format::line),
 };
 
+constexpr Field kRemoteFields[] = {
+    field<K::text, &Remote::ca_file>("ca_file", "Absolute path of certificates in PEM that are trusted instead of the system's.").size(0, kMaxPathBytes).as(Format::line),
+    field<K::duration_ms, &Remote::connect_timeout_ms>("connect_timeout", "How long a connection may take to be made.")
+        .range(kMinConnectTimeoutMs, kMaxConnectTimeoutMs)
+        .or_zero("\"10s\""),
+};
+
 constexpr Field kSettingsFields[] = {
     field<K::object, &Settings::defaults>("defaults", "What a request gets that does not say, and the most that it may say."),
     field<K::object, &Settings::images>("images", "What images there are."),
+    field<K::object, &Settings::remote>("remote", "How the server is reached, where the instance is one."),
 };
 
 void check_settings(const void* object) {
-  const auto& [defaults, images] = *static_cast<const Settings*>(object);
+  const auto& [defaults, images, remote] = *static_cast<const Settings*>(object);
   const auto is_relative = [](const std::string& image) { return image.starts_with('.'); };
   if (is_relative(defaults.image)) refuse_field("defaults.image", "must be a name or an absolute path");
   if (defaults.ttl_ms > defaults.most_ttl_ms()) refuse_field("defaults.ttl", "is more than defaults.max_ttl");
@@ -47,12 +55,14 @@ void check_settings(const void* object) {
     if (name.starts_with('/') || is_relative(name)) refuse_field("images.aliases", "has a name that is a path");
     if (is_relative(target)) refuse_field("images.aliases", "has a target that is neither a name nor an absolute path");
   }
+  if (!remote.ca_file.empty() && !remote.ca_file.starts_with('/')) refuse_field("remote.ca_file", "must be an absolute path");
 }
 
 }  // namespace
 
 SVM_FIELDS(Defaults, kDefaultsFields, false, nullptr, true)
 SVM_FIELDS(Images, kImagesFields, false, nullptr, true)
+SVM_FIELDS(Remote, kRemoteFields, false, nullptr, true)
 SVM_FIELDS(Settings, kSettingsFields, false, &check_settings, true)
 
 }  // namespace svm::model

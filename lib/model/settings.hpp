@@ -33,9 +33,16 @@ struct Images {
   StringMap aliases;  // an image's name to what it stands for: "host", or an absolute path of the host
 };
 
+/// How a server is reached. Of an instance that is one.
+struct Remote {
+  std::string ca_file;             // PEM; "": the system's certificates
+  int64_t connect_timeout_ms = 0;  // 0: kDefaultConnectTimeoutMs
+};
+
 struct Settings {
   Defaults defaults;
   Images images;
+  Remote remote;
 };
 
 }  // namespace svm::model

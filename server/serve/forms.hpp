@@ -22,6 +22,9 @@ std::string json_body(http::Exchange& exchange);
 /// Throws Refused for a body that did not come whole: also whether the client went, or the server, which ends, no longer reads what had not come.
 void require_whole(const http::Exchange& exchange, http::Exchange::Body body);
 
+/// What the call's operation answers; where the client goes before it has, it is cancelled.
+std::string result_of(http::Exchange& exchange, const Call& call, const std::string& operation, const http::Pairs& pairs, const std::string& body);
+
 void answer_json(http::Exchange& exchange, const Call& call);
 void answer_ready(http::Exchange& exchange, const Call& call);
 void answer_exec(http::Exchange& exchange, const Call& call);
@@ -35,8 +38,11 @@ void answer_download(http::Exchange& exchange, const Call& call);
 void answer_upload(http::Exchange& exchange, const Call& call);
 void answer_tar_download(http::Exchange& exchange, const Call& call);
 
+void answer_operation(http::Exchange& exchange, const Call& call);
+
 void talk_terminal(http::Socket& socket, const Call& call);
 void talk_attached(http::Socket& socket, const Call& call);
 void talk_port(http::Socket& socket, const Call& call);
+void talk_operation(http::Socket& socket, const Call& call);
 
 }  // namespace serve

@@ -14,6 +14,7 @@
 #include "../text/text.hpp"
 #include "forms.hpp"
 #include "openapi.hpp"
+#include "output.hpp"
 
 namespace serve {
 namespace {
@@ -91,7 +92,7 @@ std::string offered_key(const http::Exchange& exchange) {
   return text::from_base64(text).value_or("");
 }
 
-bool is_conversation(Form form) { return form == Form::terminal || form == Form::attach || form == Form::port; }
+bool is_conversation(Form form) { return form == Form::terminal || form == Form::attach || form == Form::port || form == Form::operation_stream; }
 
 }  // namespace
 
@@ -114,7 +115,9 @@ void Gateway::act(http::Exchange& exchange, const Call& call) const {
     case Form::tar_download: return answer_tar_download(exchange, call);
     case Form::terminal:
     case Form::attach:
-    case Form::port: throw Refused(426, "BAD_REQUEST", "this is a WebSocket: ask for an upgrade");
+    case Form::port:
+    case Form::operation_stream: throw Refused(426, "BAD_REQUEST", "this is a WebSocket: ask for an upgrade");
+    case Form::operation: return answer_operation(exchange, call);
     case Form::openapi: return exchange.answer(200, kJson, openapi_);
     case Form::docs:
       exchange.set_header("Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'");
@@ -124,6 +127,10 @@ void Gateway::act(http::Exchange& exchange, const Call& call) const {
 
 std::string error_body(std::string_view code, std::string_view message, const std::string& request_id) {
   return "{\"code\":" + text::json_string(code) + ",\"message\":" + text::json_string(message) + ",\"request_id\":" + text::json_string(request_id) + "}\n";
+}
+
+std::string error_body(const stacyvm::Error& error, const std::string& request_id) {
+  return '{' + error_members(error) + ",\"request_id\":" + text::json_string(request_id) + "}\n";
 }
 
 std::string Gateway::refusal(int status, std::string_view why, const std::string& request_id) {
@@ -220,7 +227,7 @@ void Gateway::serve(http::Exchange& exchange) {
     const Call call = open(exchange, std::move(match), request_id);
     act(exchange, call);
   } catch (const stacyvm::Error& error) {
-    exchange.answer(error.http_status(), kJson, error_body(error.name(), error.what(), request_id));
+    exchange.answer(error.http_status(), kJson, error_body(error, request_id));
   } catch (const Refused& refused) {
     refuse(refused.status, refused.code, refused.what());
   }
@@ -231,6 +238,7 @@ void Gateway::converse(http::Exchange& exchange, http::Socket& socket) {
   switch (call.route.form) {
     case Form::terminal: return talk_terminal(socket, call);
     case Form::attach: return talk_attached(socket, call);
+    case Form::operation_stream: return talk_operation(socket, call);
     default: return talk_port(socket, call);
   }
 }

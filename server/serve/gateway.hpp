@@ -43,7 +43,8 @@ class Gateway final : public http::Handler {
   const std::string openapi_;
 };
 
-/// {"code", "message", "request_id"}.
+/// {"code", "message", "request_id"}, of the library's errors with their "details".
 std::string error_body(std::string_view code, std::string_view message, const std::string& request_id);
+std::string error_body(const stacyvm::Error& error, const std::string& request_id);
 
 }  // namespace serve

@@ -21,6 +21,7 @@ constexpr const char* kOwnSchemas = R"json({
     "code": {"type": "string", "description": "What kind of failure; the same word on every surface of the library.", "enum": ["BAD_REQUEST", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND",
       "CONFLICT", "RESOURCE_LIMIT", "TIMEOUT", "CANCELLED", "UNAVAILABLE", "UNSUPPORTED", "CLOSED", "FORKED", "IO_ERROR", "FILE_NOT_FOUND", "INTERNAL_ERROR"]},
     "message": {"type": "string", "description": "One line for people; names the field and the limit."},
+    "details": {"type": "object", "description": "Facts for programs: field, limit, step, errno ..."},
     "request_id": {"type": "string", "description": "As in X-Request-ID."}}},
   "Started": {"type": "object", "required": ["exec_id"], "properties": {"exec_id": {"type": "string", "description": "Names the command."}}},
   "Written": {"type": "object", "required": ["status", "bytes"], "properties": {"status": {"const": "written"}, "bytes": {"type": "integer", "minimum": 0}}},
@@ -50,7 +51,18 @@ constexpr const char* kOwnSchemas = R"json({
       "data_base64": {"type": "string", "contentEncoding": "base64", "description": "Instead of data, where the bytes are not UTF-8."}}},
     {"type": "object", "title": "gap", "required": ["type", "until"], "properties": {"type": {"const": "gap"}, "until": {"type": "integer"}}},
     {"type": "object", "title": "exit", "required": ["type", "exit_code"], "properties": {"type": {"const": "exit"}}, "allOf": [{"$ref": "#/components/schemas/End"}]},
-    {"type": "object", "title": "error", "required": ["type", "code", "message"], "properties": {"type": {"const": "error"}, "code": {"type": "string"}, "message": {"type": "string"}}}]},
+    {"type": "object", "title": "error", "required": ["type", "code", "message"], "properties": {"type": {"const": "error"}, "code": {"type": "string"}, "message": {"type": "string"}, "details": {"type": "object"}}}]},
+  "StreamFrame": {"description": "What a client says: first the operation's request as JSON (or nothing), then these. Binary frames are bytes for the stream.", "oneOf": [
+    {"type": "object", "title": "finish", "description": "No more bytes from the client.", "required": ["type"], "properties": {"type": {"const": "finish"}}},
+    {"type": "object", "title": "cancel", "required": ["type"], "properties": {"type": {"const": "cancel"}}},
+    {"type": "object", "title": "resize, signal", "description": "As in CommandFrame.", "required": ["type"], "properties": {"type": {"type": "string", "enum": ["resize", "signal"]}}}]},
+  "StreamAnswer": {"description": "What the server says: `started` or `error` first. A binary frame is a chunk: its kind (0 bytes, 1 stdout, 2 stderr, 4 event) in one byte, its position in eight, most significant first, and its bytes.", "oneOf": [
+    {"type": "object", "title": "started", "required": ["type"], "properties": {"type": {"const": "started"}, "exec_id": {"type": "string"}}},
+    {"type": "object", "title": "gap", "required": ["type", "position"], "properties": {"type": {"const": "gap"}, "position": {"type": "integer", "minimum": 0}}},
+    {"type": "object", "title": "half", "description": "A connection's other side sends no more, and takes what comes.", "required": ["type"], "properties": {"type": {"const": "half"}}},
+    {"type": "object", "title": "exit", "required": ["type", "exit_code"], "properties": {"type": {"const": "exit"}}, "allOf": [{"$ref": "#/components/schemas/End"}]},
+    {"type": "object", "title": "end", "required": ["type"], "properties": {"type": {"const": "end"}}},
+    {"type": "object", "title": "error", "required": ["type", "code", "message"], "properties": {"type": {"const": "error"}, "code": {"type": "string"}, "message": {"type": "string"}, "details": {"type": "object"}}}]},
   "Event": {"type": "object", "description": "The data of a server-sent event.", "required": ["type"], "properties": {"id": {"type": "string"}, "type": {"type": "string"}, "sandbox_id": {"type": "string"},
     "timestamp": {"type": "string", "format": "date-time"}, "data": {"type": "object"}}},
   "FileEvent": {"type": "object", "description": "The data of a server-sent event about a file.", "required": ["type"], "properties": {
@@ -182,6 +194,16 @@ class Description {
     return value;
   }
 
+  /// What may be asked for under its own name, in this form.
+  Value operation_names(const Route& route) {
+    Value names(rapidjson::kArrayType);
+    for (const auto& [name, operation] : by_name_) {
+      const bool streamed = std::string_view((*operation)["shape"].GetString()) == "stream";
+      if (route_of(name) && streamed == (route.form == Form::operation_stream)) names.PushBack(text(name), a_);
+    }
+    return names;
+  }
+
   /// What is in the path, and the rest of the request: in the query where there is no JSON body.
   Value parameters(const Route& route, const Value* request, bool with_query, std::set<std::string>& in_path) {
     Value list(rapidjson::kArrayType);
@@ -191,6 +213,7 @@ class Description {
       in_path.insert(name);
       Document fallback;
       fallback.Parse(R"({"type": "string", "minLength": 1})");
+      if (name == "operation") fallback.AddMember("enum", operation_names(route), fallback.GetAllocator());
       const bool known = request && (*request)["properties"].HasMember(name.c_str());
       list.PushBack(parameter(name.c_str(), "path", known ? (*request)["properties"][name.c_str()] : static_cast<const Value&>(fallback), true), a_);
     }
@@ -257,7 +280,8 @@ class Description {
       case Form::output: return add(status.c_str(), answer("Output as it comes.", "application/x-ndjson", any_text()));
       case Form::terminal:
       case Form::attach:
-      case Form::port: return add("101", answer("A WebSocket.", nullptr, Value()));
+      case Form::port:
+      case Form::operation_stream: return add("101", answer("A WebSocket.", nullptr, Value()));
       case Form::events:
       case Form::watch: return add(status.c_str(), answer("Server-sent events.", "text/event-stream", any_text()));
       case Form::download:
@@ -267,6 +291,14 @@ class Description {
       case Form::upload:
       case Form::tar_upload: return add(status.c_str(), answer("It is there, whole.", "application/json", ref("Written")));
       case Form::tar_download: return add(status.c_str(), answer("A tar archive (POSIX pax).", "application/x-tar", Value(rapidjson::kObjectType)));
+      case Form::operation: {
+        // Any JSON, or text: which depends on the name.
+        Value value = answer("What the operation answers: see the route that is its own.", "application/json", Value(rapidjson::kObjectType));
+        Value media(rapidjson::kObjectType);
+        media.AddMember("schema", any_text(), a_);
+        value["content"].AddMember("text/plain; version=0.0.4; charset=utf-8", media, a_);
+        return add(status.c_str(), std::move(value));
+      }
       case Form::openapi: return add(status.c_str(), answer("This description.", "application/json", Value(rapidjson::kObjectType)));
       case Form::docs: return add(status.c_str(), answer("A page.", "text/html; charset=utf-8", any_text()));
       case Form::ready:
@@ -285,6 +317,9 @@ class Description {
     } else if (route.form == Form::port) {
       frames.AddMember("client", answer("Binary frames: bytes for the connection.", nullptr, Value()), a_);
       frames.AddMember("server", answer("Binary frames: bytes of the connection.", nullptr, Value()), a_);
+    } else if (route.form == Form::operation_stream) {
+      frames.AddMember("client", ref("StreamFrame"), a_);
+      frames.AddMember("server", ref("StreamAnswer"), a_);
     } else if (route.form == Form::exec || route.form == Form::output) {
       frames.AddMember("server", ref("OutputLine"), a_);
     } else if (route.form == Form::events) {

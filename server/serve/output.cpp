@@ -24,7 +24,10 @@ std::string end_members(stacyvm::Stream& stream) {
          ",\"memory_peak_bytes\":" + std::to_string(result->memory_peak_bytes);
 }
 
-std::string error_members(const stacyvm::Error& error) { return "\"code\":" + text::json_string(error.name()) + ",\"message\":" + text::json_string(error.what()); }
+std::string error_members(const stacyvm::Error& error) {
+  const std::string members = "\"code\":" + text::json_string(error.name()) + ",\"message\":" + text::json_string(error.what());
+  return error.details() == "{}" ? members : members + ",\"details\":" + error.details();
+}
 
 Halves::Piece Halves::whole(const stacyvm_chunk& chunk) {
   std::string& kept = kept_[chunk.kind == STACYVM_CHUNK_STDERR];

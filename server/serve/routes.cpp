@@ -80,6 +80,9 @@ constexpr std::array kRoutes = {
     Route{"GET", "/api/v1/sandboxes/{id}/ports/{port}/ws", "port.dial", F::port},
     Route{"GET", "/api/v1/execs", "exec.list"},
     Route{"GET", "/api/v1/execs/{exec_id}", "exec.get"},
+    // --- for the library on the other side (stacyvm_open of a server's address)
+    Route{"POST", "/api/v1/operations/{operation}", "", F::operation},
+    Route{"GET", "/api/v1/operations/{operation}/ws", "", F::operation_stream},
     // --- the server itself
     Route{"GET", "/api/v1/openapi.json", "", F::openapi},
     Route{"GET", "/docs", "", F::docs, 200, A::open},
@@ -128,6 +131,13 @@ const std::vector<std::vector<std::string_view>>& patterns() {
 }  // namespace
 
 std::span<const Route> routes() noexcept { return kRoutes; }
+
+const Route* route_of(std::string_view operation) noexcept {
+  if (operation.empty()) return nullptr;
+  for (const Route& route : kRoutes)
+    if (route.operation == operation && route.access == Access::caller) return &route;
+  return nullptr;
+}
 
 Match find_route(std::string_view method, std::string_view path) {
   if (method == "HEAD") method = "GET";

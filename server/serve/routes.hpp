@@ -26,6 +26,8 @@ enum class Form : uint8_t {
   upload,       // bytes for a file
   tar_download,
   tar_upload,
+  operation,    // any unary operation, as the library itself takes and answers it
+  operation_stream,  // WebSocket: any other one
   openapi,      // what this server is, in OpenAPI
   docs,         // a page that shows it
 };
@@ -41,6 +43,9 @@ struct Route {
 };
 
 std::span<const Route> routes() noexcept;
+
+/// A route by which callers reach the operation; nullptr: none does, and so it is not theirs.
+const Route* route_of(std::string_view operation) noexcept;
 
 struct Match {
   const Route* route = nullptr;

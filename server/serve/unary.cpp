@@ -16,14 +16,13 @@ bool is_quick(std::string_view operation) {
          operation.starts_with("quota.") || operation.starts_with("pool.") || operation == "template.list" || operation == "template.get";
 }
 
-std::string result_of(http::Exchange& exchange, const Call& call, const std::string& body) {
-  const std::string operation(call.route.operation);
-  if (is_quick(operation)) return call.session->call(operation, call.pairs, body);
-  stacyvm::Op op = call.session->call_begin(operation, call.pairs, body);
+}  // namespace
+
+std::string result_of(http::Exchange& exchange, const Call& call, const std::string& operation, const http::Pairs& pairs, const std::string& body) {
+  if (is_quick(operation)) return call.session->call(operation, pairs, body);
+  stacyvm::Op op = call.session->call_begin(operation, pairs, body);
   return finish(op, exchange.client());
 }
-
-}  // namespace
 
 std::string json_body(http::Exchange& exchange) {
   std::string body;
@@ -45,7 +44,7 @@ void require_whole(const http::Exchange& exchange, http::Exchange::Body body) {
 }
 
 void answer_json(http::Exchange& exchange, const Call& call) {
-  exchange.answer(call.route.status, "application/json", result_of(exchange, call, json_body(exchange)) + '\n');
+  exchange.answer(call.route.status, "application/json", result_of(exchange, call, std::string(call.route.operation), call.pairs, json_body(exchange)) + '\n');
 }
 
 void answer_ready(http::Exchange& exchange, const Call& call) {
@@ -58,7 +57,7 @@ void answer_ready(http::Exchange& exchange, const Call& call) {
 void answer_exec(http::Exchange& exchange, const Call& call) {
   const std::string body = json_body(exchange);
   if (asks_for_stream(body)) return stream_exec(exchange, call, body);
-  const std::string json = result_of(exchange, call, body);
+  const std::string json = result_of(exchange, call, std::string(call.route.operation), call.pairs, body);
   // Clients know a timeout as a failure. What the command wrote until then is told all the same.
   if (json.find(R"(,"reason":"timeout")") == std::string::npos) return exchange.answer(call.route.status, "application/json", json + '\n');
   std::string error = error_body("TIMEOUT", "exec timeout: the command was killed", call.request_id);

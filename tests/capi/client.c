@@ -8,7 +8,7 @@ int main(void) {
   stacyvm_instance *vm = NULL;
   stacyvm_error *e = NULL;
   STACYVM_INIT(&o);
-  o.state_dir = "https://example.org";
+  o.state_dir = "ftp://example.org";
   if (stacyvm_open(&o, &vm, &e) != STACYVM_E_UNSUPPORTED || vm) return 1;
   if (strcmp(stacyvm_error_details(e), "{\"field\":\"state_dir\"}") != 0) return 2;
   printf("stacyvm %s: %s\n", stacyvm_version_string(), stacyvm_error_message(e));

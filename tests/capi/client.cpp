@@ -5,7 +5,7 @@
 int main() {
   try {
     stacyvm::Options options;
-    options.state_dir = "https://example.org";
+    options.state_dir = "ftp://example.org";
     stacyvm::Instance instance(options);
   } catch (const stacyvm::Error& error) {
     std::printf("stacyvm %s: %s\n", stacyvm::version().c_str(), error.what());

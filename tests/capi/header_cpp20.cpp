@@ -10,7 +10,7 @@ int main() {
     if (error.code() != STACYVM_E_UNSUPPORTED && error.code() != STACYVM_E_FORBIDDEN) return 3;  // a host without namespaces
   }
   try {
-    stacyvm::Instance remote({.state_dir = "https://example.org", .flags = 0, .log_fd = -1, .log_level = STACYVM_LOG_DEFAULT});
+    stacyvm::Instance remote({.state_dir = "ftp://example.org", .flags = 0, .log_fd = -1, .log_level = STACYVM_LOG_DEFAULT});
   } catch (const stacyvm::Error& error) {
     return operations.starts_with('[') && error.code() == STACYVM_E_UNSUPPORTED && error.name() == "UNSUPPORTED" ? 0 : 1;
   }

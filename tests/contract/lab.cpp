@@ -20,7 +20,21 @@ stacyvm::Spawn spawn_options() {
   return spawn;
 }
 
-Lab::Lab(const stacyvm::Spawn& spawn, const stacyvm::Options& options) : vm(options), session(vm.session()), sandbox(session.spawn(spawn)) {}
+stacyvm::Options instance_options() {
+  stacyvm::Options options;
+  options.state_dir = option("server");
+  const std::string ca_file = option("ca-file");
+  if (!ca_file.empty()) options.settings = R"({"remote":{"ca_file":")" + ca_file + "\"}}";
+  return options;
+}
+
+stacyvm::SessionOptions session_options() {
+  stacyvm::SessionOptions options;
+  options.api_key = option("api-key");
+  return options;
+}
+
+Lab::Lab(const stacyvm::Spawn& spawn, const stacyvm::Options& options) : vm(options), session(vm.session(session_options())), sandbox(session.spawn(spawn)) {}
 
 int32_t code_of(const std::function<void()>& action) {
   try {

@@ -26,8 +26,12 @@ const std::string& provider();
 stacyvm::Spawn spawn_options();
 
 /// One instance, one session, one sandbox.
+/// An instance in memory; with --server=ADDRESS [--ca-file=FILE] [--api-key=KEY] that server's.
+stacyvm::Options instance_options();
+stacyvm::SessionOptions session_options();
+
 struct Lab {
-  explicit Lab(const stacyvm::Spawn& spawn = spawn_options(), const stacyvm::Options& options = {});
+  explicit Lab(const stacyvm::Spawn& spawn = spawn_options(), const stacyvm::Options& options = instance_options());
   stacyvm::Instance vm;
   stacyvm::Session session;
   stacyvm::Sandbox sandbox;

@@ -294,7 +294,8 @@ class Answers(unittest.TestCase):
             with self.subTest(target=target, body=body):
                 answer = server.ask(method, target, body)
                 self.assertEqual((answer.status, answer.json()["code"]), (status, code), answer)
-                self.assertEqual(set(answer.json()), {"code", "message", "request_id"})
+                self.assertEqual(set(answer.json()) - {"details"}, {"code", "message", "request_id"})
+                self.assertIsInstance(answer.json().get("details", {}), dict)
                 self.assertEqual(answer.header("Content-Type"), "application/json")
                 self.assertTrue(answer.body.endswith(b"}\n"))
 

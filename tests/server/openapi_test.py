@@ -61,7 +61,7 @@ class Described(unittest.TestCase):
             with self.subTest(method=method, path=path):
                 wire_method = "GET" if method == "get" else method.upper()
                 concrete = path
-                for name in ("id", "exec_id", "template", "port", "name"):
+                for name in ("id", "exec_id", "template", "port", "name", "operation"):
                     concrete = concrete.replace("{" + name + "}", "1")
                 self.assertNotIn("{", concrete)
                 # A method that a path does not have is 405: one that is described is there.

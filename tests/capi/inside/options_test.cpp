@@ -225,11 +225,11 @@ TEST_CASE("text for the audit log: 256 bytes, not one more") {
   o.source = most.c_str();
   o.request_id = most.c_str();
   o.actor = most.c_str();
-  const auto identity = session_identity(o);
+  const auto identity = session_caller(o, false).identity;
   CHECK((identity.source == most && identity.request_id == most && identity.actor == most && identity.local));
   for (const char** text : {&o.source, &o.request_id, &o.actor}) {
     *text = more.c_str();
-    CHECK(field_of([&] { session_identity(o); }) == (text == &o.source ? "source" : text == &o.request_id ? "request_id" : "actor"));
+    CHECK(field_of([&] { session_caller(o, false).identity; }) == (text == &o.source ? "source" : text == &o.request_id ? "request_id" : "actor"));
     *text = nullptr;
   }
 }
@@ -241,7 +241,7 @@ TEST_CASE("a session's actor: the application, a caller of its, or who it says; 
     o.actor = name;
     o.flags = flags;
     std::string got;
-    const std::string field = field_of([&] { got = session_identity(o).actor; });
+    const std::string field = field_of([&] { got = session_caller(o, false).identity.actor; });
     return field == "(accepted)" ? got : "field " + field;
   };
   CHECK(actor(nullptr, 0) == "local");
@@ -263,7 +263,7 @@ TEST_CASE("a session's owner: trimmed, at most 128 bytes, a label; the error nam
     STACYVM_INIT(&o);
     o.owner = name.c_str();
     std::string got;
-    const std::string field = field_of([&] { got = session_identity(o).owner; });
+    const std::string field = field_of([&] { got = session_caller(o, false).identity.owner; });
     return field == "(accepted)" ? got : "field " + field;
   };
   CHECK(owner("").empty());
@@ -278,7 +278,7 @@ TEST_CASE("a session's owner: trimmed, at most 128 bytes, a label; the error nam
   const std::string more(129, 'o');
   o.owner = more.c_str();
   try {
-    session_identity(o);
+    session_caller(o, false).identity;
   } catch (const Error& error) {
     CHECK(details_json(error.facts()) == R"({"field":"owner","limit":128})");
     CHECK(error.message().starts_with("owner: "));

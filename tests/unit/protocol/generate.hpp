@@ -213,7 +213,7 @@ inline void fill(Random& r, Result& v) {
 inline constexpr std::string_view kNameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
 
 inline void fill(Random& r, Init& v) {
-  v = {r.of(kNameBytes, 1, 64), r.flag(), r.flag(), r.flag(), ""};
+  v = {r.of(kNameBytes, 1, 64), r.flag(), r.flag(), r.flag(), r.flag(), ""};
   if (v.detached || r.flag()) v.key = r.text(kOwnerKeyBytes, kOwnerKeyBytes);
 }
 inline void fill(Random& r, Online& v) {

@@ -30,7 +30,7 @@ struct State {
   const bool rootless = isolation::why_no_id_ranges() != nullptr;
 };
 
-Code take(channel::Reactor& reactor, const State& state, const Rendezvous& rendezvous) {
+Code take(channel::Reactor& reactor, const Rendezvous& rendezvous) {
   std::vector<LauncherClient::Found> found;
   Fd held;
   try {
@@ -52,11 +52,11 @@ TEST_CASE("a launcher has one owner, and the next one needs the key") {
   const Rendezvous rendezvous(state.directory);
   CHECK(rendezvous.key().size() == protocol::kOwnerKeyBytes);
   CHECK(Rendezvous(state.directory).key() == rendezvous.key());
-  CHECK(take(reactor, state, rendezvous) == Code::not_found);  // nobody listens yet
+  CHECK(take(reactor, rendezvous) == Code::not_found);  // nobody listens yet
 
   auto owner = std::make_unique<LauncherClient>(reactor, state.instance, state.rootless, -1, -1, &rendezvous, true);
   if (owner->online().error != 0) return;
-  CHECK(take(reactor, state, rendezvous) == Code::conflict);  // owned
+  CHECK(take(reactor, rendezvous) == Code::conflict);  // owned
   CHECK(owner->alive());
 
   // Another key, as somebody would have who got at the socket but not at the key.
@@ -67,7 +67,7 @@ TEST_CASE("a launcher has one owner, and the next one needs the key") {
   CHECK((after.st_mode & 07777) == 0700);
   std::ofstream(state.directory + "/run/key", std::ios::binary) << std::string(protocol::kOwnerKeyBytes, 'x');
   const Rendezvous stranger(state.directory);
-  CHECK(take(reactor, state, stranger) == Code::conflict);
+  CHECK(take(reactor, stranger) == Code::conflict);
   CHECK(owner->alive());
 
   // Somebody who says nothing, or nonsense, keeps nobody out.
@@ -75,7 +75,7 @@ TEST_CASE("a launcher has one owner, and the next one needs the key") {
   CHECK(silent.valid());
   const Fd babbler = rendezvous.connect();
   CHECK(send_message(babbler.get(), "junk", 4, nullptr, 0) == 0);
-  CHECK(take(reactor, state, rendezvous) == Code::conflict);
+  CHECK(take(reactor, rendezvous) == Code::conflict);
   CHECK(owner->alive());
 
   // Without sandboxes nothing is left to own: the launcher ends.
@@ -83,7 +83,7 @@ TEST_CASE("a launcher has one owner, and the next one needs the key") {
   owner->detach();
   AgentProcess process = AgentProcess::adopt(Fd(::fcntl(pidfd.get(), F_DUPFD_CLOEXEC, 3)));
   CHECK(process.wait(10'000));
-  CHECK(take(reactor, state, rendezvous) == Code::not_found);
+  CHECK(take(reactor, rendezvous) == Code::not_found);
 }
 
 TEST_CASE("a state directory whose run/ or key is open to others is refused") {

@@ -32,7 +32,8 @@ int act(int argc, char** argv) {
 
   CLI::App app{"Disposable, isolated computers for programs", "stacyvm"};
   app.require_subcommand(1);
-  const Verb verbs[] = {add_run(app), add_serve(app), add_probe(app), add_version(app), add_completion(app), add_man(app)};
+  const Verb verbs[] = {add_run(app),  add_spawn(app), add_exec(app),   add_shell(app), add_cp(app),    add_list(app),    add_kill(app),      add_logs(app),
+                        add_events(app), add_stats(app), add_serve(app), add_probe(app), add_version(app), add_completion(app), add_man(app)};
   try {
     app.parse(dashes, argv);
   } catch (const CLI::ParseError& error) {

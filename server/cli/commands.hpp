@@ -21,6 +21,15 @@ struct Verb {
 };
 
 Verb add_run(CLI::App& app);
+Verb add_spawn(CLI::App& app);
+Verb add_exec(CLI::App& app);
+Verb add_shell(CLI::App& app);
+Verb add_cp(CLI::App& app);
+Verb add_list(CLI::App& app);
+Verb add_kill(CLI::App& app);
+Verb add_logs(CLI::App& app);
+Verb add_events(CLI::App& app);
+Verb add_stats(CLI::App& app);
 Verb add_serve(CLI::App& app);
 Verb add_probe(CLI::App& app);
 Verb add_version(CLI::App& app);

@@ -1,6 +1,8 @@
 // stacyvm completion and stacyvm man: what a shell and a reader need to know, from the parser itself, so that it is never out of date.
 #include <stacyvm/stacyvm.h>
 
+#include <algorithm>
+#include <cctype>
 #include <memory>
 #include <sstream>
 
@@ -13,13 +15,19 @@ namespace {
 struct Names {
   std::string verb, help;
   std::vector<const CLI::Option*> options;
+  bool takes_files = false;  // beside options
 };
 
 std::vector<Names> verbs_of(const CLI::App& app) {
   std::vector<Names> all;
   for (const CLI::App* verb : app.get_subcommands(nullptr)) {
-    all.push_back({verb->get_name(), verb->get_description(), {}});
-    for (const CLI::Option* option : verb->get_options()) all.back().options.push_back(option);
+    all.push_back({verb->get_name(), verb->get_description(), {}, false});
+    for (const CLI::Option* option : verb->get_options()) {
+      if (option->get_positional())
+        all.back().takes_files |= option->get_name(true) == "source";
+      else
+        all.back().options.push_back(option);
+    }
   }
   return all;
 }
@@ -37,7 +45,8 @@ std::string words_of(const Names& names) {
 
 bool takes_file(const CLI::Option& option) {
   for (const std::string& name : option.get_lnames())
-    if (name == "image" || name == "config" || name == "state-dir") return true;
+    for (const char* file : {"image", "config", "state-dir", "server", "api-key-file", "ca-file"})
+      if (name == file) return true;
   return false;
 }
 
@@ -89,7 +98,7 @@ std::string for_zsh(const std::vector<Names>& verbs) {
         out << " \\\n      '" << name << '[' << quoted(option->get_description(), "[]:") << ']'
             << (option->get_items_expected_max() > 0 ? (takes_file(*option) ? ":file:_files" : ":value: ") : "") << '\'';
     }
-    out << " ;;\n";
+    out << (verb.takes_files ? " \\\n      '*:file:_files' ;;\n" : " ;;\n");
   }
   out << "  esac\n}\n_stacyvm \"$@\"\n";
   return out.str();
@@ -131,8 +140,10 @@ std::string manual(const CLI::App& app) {
       std::string names;
       for (const std::string& name : option->get_snames()) names += (names.empty() ? "-" : ", -") + name;
       for (const std::string& name : option->get_lnames()) names += (names.empty() ? "--" : ", --") + name;
-      if (names.empty()) names = option->get_name(true);
-      out << ".TP\n.B " << roff(names) << (option->get_items_expected_max() > 0 ? " \\fIVALUE\\fR" : "") << '\n' << roff(option->get_description()) << '\n';
+      const bool word = names.empty();  // one that stands by itself
+      if (word) names = option->get_name(true);
+      std::transform(names.begin(), word ? names.end() : names.begin(), names.begin(), [](unsigned char c) { return std::toupper(c); });
+      out << ".TP\n.B " << roff(names) << (!word && option->get_items_expected_max() > 0 ? " \\fIVALUE\\fR" : "") << '\n' << roff(option->get_description()) << '\n';
     }
     if (!verb->get_footer().empty()) out << ".PP\n.nf\n" << roff(verb->get_footer()) << "\n.fi\n";
   }

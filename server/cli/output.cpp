@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "printable.hpp"
+
 namespace cli {
 namespace {
 
@@ -27,18 +29,19 @@ int write_all(int fd, std::string_view bytes) {
 
 }  // namespace
 
-void complain(std::string_view message) {
-  std::string line = "stacyvm: ";
-  line += message;
-  line += '\n';
-  (void)write_all(STDERR_FILENO, line);  // there is nobody left to tell
+void complain(std::string_view message) { print_error("stacyvm: " + printable(message)); }
+
+void print_error(std::string_view line) {
+  (void)write_all(STDERR_FILENO, std::string(line) + '\n');  // there is nobody left to tell
 }
 
-int print(std::string_view text) {
-  const int error = write_all(STDOUT_FILENO, text);
+int print(std::string_view text) { return pass_on(false, text); }
+
+int pass_on(bool to_standard_error, std::string_view bytes) {
+  const int error = write_all(to_standard_error ? STDERR_FILENO : STDOUT_FILENO, bytes);
   if (error == 0) return 0;
   if (error == EPIPE) return kExitBrokenPipe;
-  complain(std::string("cannot write standard output: ") + std::strerror(error));
+  complain(std::string("cannot write standard ") + (to_standard_error ? "error: " : "output: ") + std::strerror(error));
   return kExitOurs;
 }
 

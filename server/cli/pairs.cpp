@@ -13,14 +13,14 @@ std::pair<std::string, std::string> parse_mount(const std::string& text, const s
   return {std::move(host), text.substr(colon + 1)};
 }
 
-std::map<std::string, std::string> parse_environment(const std::vector<std::string>& texts) {
-  std::map<std::string, std::string> variables;
+std::map<std::string, std::string> parse_pairs(const char* what, const std::vector<std::string>& texts) {
+  std::map<std::string, std::string> pairs;
   for (const std::string& text : texts) {
     const size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) throw std::invalid_argument("env '" + text + "': expected NAME=VALUE");
-    variables[text.substr(0, equals)] = text.substr(equals + 1);
+    if (equals == std::string::npos || equals == 0) throw std::invalid_argument(std::string(what) + " '" + text + "': expected NAME=VALUE");
+    pairs[text.substr(0, equals)] = text.substr(equals + 1);
   }
-  return variables;
+  return pairs;
 }
 
 }  // namespace cli

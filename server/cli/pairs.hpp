@@ -11,7 +11,8 @@ namespace cli {
 /// absolute. Throws std::invalid_argument with a sentence for the user.
 std::pair<std::string, std::string> parse_mount(const std::string& text, const std::string& cwd);
 
-/// NAME=VALUE, each; of two with one name the later one holds. A value may be empty and have further "=". Throws as parse_mount.
-std::map<std::string, std::string> parse_environment(const std::vector<std::string>& texts);
+/// NAME=VALUE, each; of two with one name the later one holds. A value may be empty and have further "=". `what` they are is for the message.
+/// Throws as parse_mount.
+std::map<std::string, std::string> parse_pairs(const char* what, const std::vector<std::string>& texts);
 
 }  // namespace cli

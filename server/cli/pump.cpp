@@ -84,7 +84,7 @@ std::optional<int> Pump::take_signals() {
 }
 
 void Pump::resize() {
-  if (!on_terminal_) return;
+  if (!on_terminal_ || !Terminal::has_size()) return;
   const Terminal::Size size = Terminal::size();
   try {
     command_.resize(size.rows, size.cols);

@@ -19,9 +19,13 @@ struct Collected {
 /// made non-blocking, but never given more than they take at once.
 class Pump {
  public:
-  /// `collected` NULL: output goes to our standard output and error. `on_terminal`: the command has a terminal, which gets the size of ours.
-  Pump(stacyvm::Queue& queue, stacyvm::Stream& command, Signals& signals, Collected* collected, bool on_terminal)
-      : queue_(queue), command_(command), signals_(signals), collected_(collected), on_terminal_(on_terminal) {}
+  struct Ways {
+    Collected* collected;  // NULL: output goes to our standard output and error
+    bool on_terminal;      // the command has a terminal, which gets the size of ours
+    bool input;            // our standard input is the command's
+  };
+  Pump(stacyvm::Queue& queue, stacyvm::Stream& command, Signals& signals, const Ways& ways)
+      : queue_(queue), command_(command), signals_(signals), collected_(ways.collected), on_terminal_(ways.on_terminal), input_open_(ways.input) {}
 
   /// Until the command has ended (nothing), or until there is no point in its going on: then the exit status that says why, and the
   /// command is to be killed. The first signal is the command's, the second one ends everything. Throws stacyvm::Error, which is
@@ -46,8 +50,9 @@ class Pump {
   Signals& signals_;
   Collected* collected_;
   const bool on_terminal_;
+  bool input_open_;
   uint32_t interest_ = 0;
-  bool input_open_ = true, input_ready_ = false, interrupted_ = false;
+  bool input_ready_ = false, interrupted_ = false;
   std::string input_, output_;  // read from one side and not yet taken by the other
   size_t input_at_ = 0, output_at_ = 0;
   int output_fd_ = -1;

@@ -36,17 +36,19 @@ std::string to_json(const RunReport& report) {
     out += ",\"duration\":\"" + format_duration(r->wall.count()) + "\",\"cpu_us\":" + std::to_string(r->cpu.count());
     out += ",\"memory_peak_bytes\":" + std::to_string(r->memory_peak_bytes);
   }
+  if (!report.exec_id.empty()) out += ",\"exec_id\":" + text::json_string(report.exec_id);
   if (const auto& e = report.error)
     out += ",\"error\":{\"code\":" + text::json_string(e->name()) + ",\"message\":" + text::json_string(e->what()) +
            ",\"details\":" + e->details() + '}';
   out += ',' + text::json_bytes_member("stdout", report.output.out) + ',' + text::json_bytes_member("stderr", report.output.err);
-  out += ",\"spawn_ms\":" + milliseconds(report.spawn_ms, 3) + ",\"exec_ms\":" + milliseconds(report.exec_ms, 3);
+  if (report.spawn_ms) out += ",\"spawn_ms\":" + milliseconds(*report.spawn_ms, 3);
+  out += ",\"exec_ms\":" + milliseconds(report.exec_ms, 3);
   out += ",\"total_ms\":" + milliseconds(report.total_ms, 3);
   return out + ",\"sandbox\":" + (report.sandbox.empty() ? "null" : report.sandbox) + "}\n";
 }
 
 std::string to_timings(const RunReport& report) {
-  return "sandbox ready after " + milliseconds(report.spawn_ms, 1) + " ms, command took " + milliseconds(report.exec_ms, 1) +
+  return "sandbox ready after " + milliseconds(report.spawn_ms.value_or(0), 1) + " ms, command took " + milliseconds(report.exec_ms, 1) +
          " ms, gone after " + milliseconds(report.total_ms, 1) + " ms";
 }
 

@@ -1,4 +1,4 @@
-// What stacyvm run --json and --timings say.
+// What stacyvm run and exec say with --json and --timings.
 #pragma once
 #include <stacyvm/stacyvm.hpp>
 
@@ -14,8 +14,10 @@ struct RunReport {
   std::optional<stacyvm::ExecResult> result;
   std::optional<stacyvm::Error> error;  ///< What the library failed with.
   Collected output;
+  std::string exec_id;  ///< Empty when no command was started.
   std::string sandbox;  ///< sandbox.info; empty when there was none.
-  double spawn_ms = 0, exec_ms = 0, total_ms = 0;
+  std::optional<double> spawn_ms;  ///< Nothing: no sandbox was made for it.
+  double exec_ms = 0, total_ms = 0;
 };
 
 /// One object and a newline.

@@ -11,6 +11,8 @@ namespace cli {
 
 bool Terminal::present() noexcept { return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1; }
 
+bool Terminal::has_size() noexcept { return ::isatty(STDOUT_FILENO) == 1; }
+
 Terminal::Size Terminal::size() noexcept {
   constexpr unsigned short kMost = 4'096;  // as the library has it
   winsize window{};

@@ -16,6 +16,8 @@ class Terminal {
     uint32_t rows = 24, cols = 80;
   };
   static Size size() noexcept;
+  /// Whether standard output is one.
+  static bool has_size() noexcept;
 
   Terminal();  ///< Throws std::system_error.
   ~Terminal();

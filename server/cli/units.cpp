@@ -1,6 +1,7 @@
 #include "units.hpp"
 
 #include <charconv>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -102,6 +103,17 @@ uint32_t parse_count(std::string_view text) {
   if (!take_number(rest, number) || !rest.empty() || number == 0 || number > UINT32_MAX)
     refuse(text, "a number from 1 to 4294967295");
   return static_cast<uint32_t>(number);
+}
+
+std::string format_bytes(uint64_t bytes) {
+  static constexpr const char* kUnits[] = {" KiB", " MiB", " GiB", " TiB", " PiB", " EiB"};
+  if (bytes < 1024) return std::to_string(bytes) + " B";
+  size_t unit = 0;
+  while (unit + 1 < std::size(kUnits) && bytes >= 1024 * 1024) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return std::to_string(bytes / 1024) + '.' + std::to_string(bytes % 1024 * 10 / 1024) + kUnits[unit];
 }
 
 std::string format_duration(int64_t us) {

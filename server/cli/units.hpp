@@ -15,6 +15,8 @@ int64_t parse_duration_ms(std::string_view text);
 uint32_t parse_milli_cpus(std::string_view text);
 /// "64": a number of things, from 1 to 2^32 - 1.
 uint32_t parse_count(std::string_view text);
+/// "0 B", "512 B", "1.5 KiB", "2.0 GiB".
+std::string format_bytes(uint64_t bytes);
 /// As Go formats what is not negative, and the library's own answers do: "0s", "15µs", "1.5ms", "2.25s", "1m0.5s", "1h0m0s".
 std::string format_duration(int64_t us);
 

@@ -1,20 +1,18 @@
 """The command line as its users meet it: stacyvm run, probe, version, completion, man."""
 import base64
-import fcntl
 import json
 import os
-import select
 import shutil
 import signal
 import stat
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import threading
 import time
 import unittest
+
+import terminal
 
 EXECUTABLE, LIBRARY = sys.argv[1], sys.argv[2]
 NOBODY = 65534
@@ -391,55 +389,36 @@ class Run(unittest.TestCase):
             self.assertTrue([entry for entry in sandbox["unenforced"] if entry.startswith("memory")], sandbox)
 
 
-class OnTerminal(unittest.TestCase):
-    """stacyvm run as somebody types it: its standard streams are a terminal."""
+class OnTerminal(terminal.OnTerminal, unittest.TestCase):
+    """stacyvm run as somebody types it."""
 
-    def start(self, *words, rows=31, cols=97):
-        outer, inner = os.openpty()
-        self.addCleanup(os.close, outer)
-        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
-        self.before = termios.tcgetattr(inner)
-        process = subprocess.Popen([EXECUTABLE, "run", *words], stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
-                                   preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), env={**os.environ, "TERM": "vt220"})
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        self.inner, self.outer, self.seen = inner, outer, b""
-        self.addCleanup(os.close, inner)
-        return process
-
-    def until(self, text):
-        """What was shown up to and with the text; the rest is for the next call."""
-        end = time.monotonic() + TIMEOUT
-        while text not in self.seen:
-            self.assertTrue(select.select([self.outer], [], [], max(0, end - time.monotonic()))[0], self.seen)
-            self.seen += os.read(self.outer, 65536)
-        before, _, self.seen = self.seen.partition(text)
-        return before + text
+    def start(self, *words):
+        return super().start([EXECUTABLE, "run", *words])
 
     def test_the_command_has_a_terminal_of_our_size(self):
         process = self.start("--", "sh", "-c", "tty; stty size; echo $TERM; read x; exit 7")
         shown = self.until(b"vt220\r\n")
         self.assertIn(b"/dev/pts/", shown)
         self.assertIn(b"31 97\r\n", shown)
-        os.write(self.outer, b"\r")
+        self.type(b"\r")
         self.assertEqual(process.wait(TIMEOUT), 7)
-        self.assertEqual(termios.tcgetattr(self.inner), self.before, "the terminal is as it was")
+        self.assertTrue(self.is_as_it_was())
 
     def test_it_follows_ours(self):
         process = self.start("--", "sh", "-c", "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done")
         self.until(b"ready\r\n")
-        fcntl.ioctl(self.inner, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 50, 0, 0))
+        self.resize(20, 50)
         self.until(b"20 50\r\n")
         self.assertEqual(process.wait(TIMEOUT), 0)
 
     def test_what_is_typed_reaches_the_command(self):
         process = self.start("--", "sh", "-c", "trap 'echo interrupted' INT; sh -c 'echo ready; exec cat'; echo after; cat")
         self.until(b"ready\r\n")
-        os.write(self.outer, b"\x03")
+        self.type(b"\x03")
         self.until(b"after\r\n")
-        os.write(self.outer, b"typed\r")
+        self.type(b"typed\r")
         self.until(b"typed\r\ntyped\r\n")
-        os.write(self.outer, b"\x04")
+        self.type(b"\x04")
         self.assertEqual(process.wait(TIMEOUT), 0)
 
     def test_pipes_where_they_are_asked_for(self):

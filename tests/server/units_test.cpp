@@ -81,9 +81,9 @@ TEST_CASE("mounts") {
 
 TEST_CASE("environment") {
   using Variables = std::map<std::string, std::string>;
-  CHECK(parse_environment({}) == Variables{});
-  CHECK(parse_environment({"A=1", "B=", "C=x=y", "A=2"}) == Variables{{"A", "2"}, {"B", ""}, {"C", "x=y"}});
-  for (const char* bad : {"", "A", "=", "=x"}) CHECK_THROWS_AS(parse_environment({bad}), std::invalid_argument);
+  CHECK(parse_pairs("env", {}) == Variables{});
+  CHECK(parse_pairs("env", {"A=1", "B=", "C=x=y", "A=2"}) == Variables{{"A", "2"}, {"B", ""}, {"C", "x=y"}});
+  for (const char* bad : {"", "A", "=", "=x"}) CHECK_THROWS_AS(parse_pairs("env", {bad}), std::invalid_argument);
 }
 
 TEST_CASE("base64 (RFC 4648, section 10)") {

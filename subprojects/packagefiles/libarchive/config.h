@@ -1,4 +1,4 @@
-/* What a Linux C library has, and the four filters; no iconv, no ACLs, no extended attributes, no cryptography. */
+/* What a Linux C library has, and the four filters; no iconv, no user names, no ACLs, no extended attributes, no cryptography. */
 #define _GNU_SOURCE 1
 #define HAVE_BZLIB_H 1
 #define HAVE_LIBLZMA 1
@@ -20,20 +20,41 @@
 #define HAVE_DECL_UINTMAX_MAX 1
 #define HAVE_EILSEQ 1
 #define HAVE_ERRNO_H 1
+#define HAVE_FCHDIR 1
+#define HAVE_FCHMOD 1
+#define HAVE_FCHOWN 1
 #define HAVE_FCNTL_H 1
+#define HAVE_FSTAT 1
+#define HAVE_FSTATAT 1
+#define HAVE_FTRUNCATE 1
+#define HAVE_FUTIMENS 1
 #define HAVE_GETEGID 1
 #define HAVE_GETEUID 1
+#define HAVE_GETPID 1
 #define HAVE_GETRESUID 1
 #define HAVE_INTTYPES_H 1
+#define HAVE_LCHOWN 1
 #define HAVE_LIMITS_H 1
+#define HAVE_LINK 1
+#define HAVE_LINKAT 1
+#define HAVE_LSTAT 1
 #define HAVE_MBRTOWC 1
+#define HAVE_MKFIFO 1
+#define HAVE_MKNOD 1
 #define HAVE_MKSTEMP 1
+#define HAVE_OPENAT 1
 #define HAVE_STDINT_H 1
 #define HAVE_STDLIB_H 1
 #define HAVE_STRING_H 1
+#define HAVE_STRUCT_STAT_ST_BLKSIZE 1
+#define HAVE_STRUCT_STAT_ST_MTIM_TV_NSEC 1
+#define HAVE_SYMLINK 1
 #define HAVE_SYS_STAT_H 1
+#define HAVE_SYS_TIME_H 1
 #define HAVE_SYS_TYPES_H 1
 #define HAVE_UNISTD_H 1
+#define HAVE_UNLINKAT 1
+#define HAVE_UTIMENSAT 1
 #define HAVE_WCHAR_H 1
 #define HAVE_WCRTOMB 1
 #define HAVE_WCSCPY 1

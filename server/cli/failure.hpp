@@ -1,0 +1,19 @@
+// How client verbs fail: what went wrong, and what to do about it.
+#pragma once
+#include <stacyvm/stacyvm.hpp>
+
+#include <functional>
+#include <string>
+
+#include "location.hpp"
+
+namespace cli {
+
+/// {"code", "message", "details"}.
+std::string to_json(const stacyvm::Error& error);
+/// On standard error, as text with what to do, or with --json as JSON.
+void say(const char* verb, const stacyvm::Error& error, const ClientOptions& options);
+/// Answers what `work` answers, or says what it failed with and answers the exit status for that.
+int answered(const char* verb, const ClientOptions& options, const std::function<int()>& work);
+
+}  // namespace cli

@@ -26,7 +26,7 @@ class Progress {
   const std::string name_;
   const uint64_t total_;
   const Clock::time_point start_ = Clock::now();
-  Clock::time_point last_ = start_;
+  Clock::time_point last_{};
   uint64_t bytes_ = 0, files_ = 0;
   bool on_line_ = false;
 };

@@ -19,6 +19,7 @@ NOBODY = 65534
 with open(EXECUTABLE, "rb") as executable_file:
     INSTRUMENTED = b"__asan_init" in (image := executable_file.read()) or b"__tsan_init" in image  # a sanitizer's shadow is memory, too
 TIMEOUT = 60
+VERBS = ("run", "spawn", "exec", "shell", "cp", "list", "kill", "logs", "events", "stats", "serve", "probe", "version", "completion", "man")
 
 
 def stacyvm(*arguments, **options):
@@ -437,7 +438,7 @@ class Generated(unittest.TestCase):
     def test_the_manual_has_every_verb_and_option(self):
         page = stacyvm("man").stdout.decode().replace("\\-", "-")
         self.assertTrue(page.startswith(".TH STACYVM 1"))
-        for word in (".SH run", ".SH serve", ".SH probe", "--memory", "--mount-ro", "--state-dir", "Exit status"):
+        for word in (*(f".SH {verb}\n" for verb in VERBS), "SANDBOX", "--idempotency-key", "--memory", "--mount-ro", "--state-dir", "Exit status"):
             self.assertIn(word, page)
         if shutil.which("groff"):
             said = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=stacyvm("man").stdout, capture_output=True, timeout=TIMEOUT, check=True)
@@ -445,7 +446,7 @@ class Generated(unittest.TestCase):
 
     def test_bash_completes(self):
         script = stacyvm("completion", "bash").stdout.decode()
-        for words, expected in ((["stacyvm", "ser"], ["serve"]), (["stacyvm", "run", "--mem"], ["--memory"]), (["stacyvm", "run", "--", "--mem"], [])):
+        for words, expected in ((["stacyvm", "ser"], ["serve"]), (["stacyvm", "run", "--mem"], ["--memory"]), (["stacyvm", "ex"], ["exec"]), (["stacyvm", "spawn", "--get"], ["--get-or-create"]), (["stacyvm", "cp", "--api-key-"], ["--api-key-file"]), (["stacyvm", "run", "--", "--mem"], [])):
             text = script + f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; COMPREPLY=(); _stacyvm; printf '%s\n' \"${{COMPREPLY[@]}}\""
             done = subprocess.run(["bash", "-c", text], capture_output=True, timeout=TIMEOUT, check=True)
             self.assertEqual(done.stdout.decode().split(), expected, done.stderr)
@@ -453,7 +454,8 @@ class Generated(unittest.TestCase):
     def test_other_shells(self):
         for shell_name, check in (("zsh", ["zsh", "-n"]), ("fish", ["fish", "--no-execute"])):
             script = stacyvm("completion", shell_name).stdout
-            self.assertIn(b"best-effort", script)
+            for word in (b"best-effort", b"no-follow", b"get-or-create", *(verb.encode() for verb in VERBS)):
+                self.assertIn(word, script)
             if shutil.which(check[0]):
                 subprocess.run(check, input=script, timeout=TIMEOUT, check=True)
         self.assertEqual(stacyvm("completion", "tcsh").returncode, 125)
@@ -474,6 +476,8 @@ class Others(unittest.TestCase):
             self.assertIn(name, table)
 
     def test_help(self):
+        for verb in VERBS:
+            self.assertEqual((stacyvm(verb, "--help").returncode, stacyvm(verb, "--no-such-option").returncode), (0, 125), verb)
         done = stacyvm("run", "--help")
         self.assertEqual(done.returncode, 0)
         for option in ("--image", "--env", "--mount-ro", "--memory", "--cpus", "--pids", "--disk", "--timeout", "--user", "--profile", "--json"):

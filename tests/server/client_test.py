@@ -334,7 +334,7 @@ class Typing(terminal.OnTerminal, Case):
         process = self.start("cp", "box:large", "large")
         shown = self.until(b"\x1b[K")
         shown += self.until(b"%")
-        self.assertRegex(shown, rb"box:/workspace/large  [0-9.]+ MiB  [0-9]+%")
+        self.assertRegex(shown, rb"box:/workspace/large  [0-9.]+ [KM]iB  [0-9]+%")
         self.until(b"\r\x1b[K")
         self.assertEqual(process.wait(TIMEOUT), 0)
         self.assertEqual(os.path.getsize(self.path("large")), 200 << 20)
@@ -732,8 +732,8 @@ class Locations(unittest.TestCase):
         return done.stderr.decode()
 
     def test_a_directory_that_is_not_there(self):
-        for words in (["list"], ["exec", "box", "--", "true"], ["kill", "--all"], ["events"], ["cp", "box:a", "b"]):
-            self.assertIn("stacyvm spawn", self.said(*words, "--server", "none") if words[0] != "exec" else self.said("exec", "--server", "none", *words[1:]))
+        for verb, *words in (["list"], ["exec", "box", "--", "true"], ["shell", "box"], ["kill", "--all"], ["events"], ["stats"], ["logs", "box"], ["cp", "box:a", "b"]):
+            self.assertIn("stacyvm spawn", self.said(verb, "--server", "none", *words))
         self.assertFalse(os.path.exists(os.path.join(self.client.work, "none")))
         self.client.give(self.client.work)
         with open(os.path.join(self.client.work, "file"), "w", encoding="ascii"):

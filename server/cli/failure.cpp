@@ -19,9 +19,11 @@ std::string advice(std::string_view verb, const stacyvm::Error& error, const Cli
   }
   switch (error.code()) {
     case STACYVM_E_UNAVAILABLE:
-      // What a server answers has no errno of ours.
-      if (location.is_server && error.details().find("\"errno\":") != std::string::npos)
+    case STACYVM_E_TIMEOUT:
+      // What a server answers has steps of its own.
+      if (location.is_server && error.details().find(R"("step":"connect")") != std::string::npos)
         return "no server answers at " + location.shown() + ": start one with stacyvm serve, or name a directory with --server";
+      if (location.is_server && error.details().find(R"("step":"tls")") != std::string::npos) return "--ca-file names certificates that are trusted instead of the system's";
       return "";
     case STACYVM_E_UNAUTHORIZED:
       return location.api_key.empty() ? "the server wants a key: STACYVM_API_KEY or --api-key-file" : "the server does not know this key: see STACYVM_API_KEY or --api-key-file";

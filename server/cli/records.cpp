@@ -66,15 +66,4 @@ std::vector<Record> records_of(std::string_view json) {
   return records;
 }
 
-std::vector<std::string> texts_of(std::string_view json) {
-  const rapidjson::Document document = parse(json);
-  std::vector<std::string> texts;
-  if (!document.IsArray()) throw std::runtime_error("an answer is no array");
-  for (const auto& each : document.GetArray()) {
-    if (!each.IsString()) throw std::runtime_error("an answer has something else than texts");
-    texts.push_back(text_of(each));
-  }
-  return texts;
-}
-
 }  // namespace cli

@@ -15,7 +15,5 @@ std::string member(const Record& record, const char* name);
 
 /// One object, or those of an array. Throws std::runtime_error for what is no such JSON, or has more than 64 levels: it may come from a server.
 std::vector<Record> records_of(std::string_view json);
-/// The texts of an array of texts. Throws as records_of.
-std::vector<std::string> texts_of(std::string_view json);
 
 }  // namespace cli

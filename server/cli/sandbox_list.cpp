@@ -10,15 +10,16 @@ constexpr size_t kPage = 1000;
 }  // namespace
 
 std::vector<Page> list_sandboxes(stacyvm::Session& session, const ListFilter& filter) {
-  std::string labels;
-  for (const std::string& label : filter.labels) labels += (labels.empty() ? "" : ",") + text::json_string(label);
-  const std::string body = "{\"limit\":" + std::to_string(kPage) + ",\"label\":[" + labels + "],\"state\":" + text::json_string(filter.state) +
-                           ",\"owner_id\":" + text::json_string(filter.owner) + ",\"after\":";
+  std::string body = "{\"limit\":" + std::to_string(kPage);
+  for (size_t i = 0; i < filter.labels.size(); ++i) body += (i == 0 ? ",\"label\":[" : ",") + text::json_string(filter.labels[i]);
+  if (!filter.labels.empty()) body += ']';
+  if (!filter.state.empty()) body += ",\"state\":" + text::json_string(filter.state);
+  if (!filter.owner.empty()) body += ",\"owner_id\":" + text::json_string(filter.owner);
   std::string after;
   std::vector<Page> pages;
   do {
     Page page;
-    page.json = session.call("sandbox.list", {}, body + text::json_string(after) + '}');
+    page.json = session.call("sandbox.list", {}, body + (after.empty() ? "" : ",\"after\":" + text::json_string(after)) + '}');
     page.records = records_of(page.json);
     pages.push_back(std::move(page));
     if (!pages.back().records.empty()) after = member(pages.back().records.back(), "id");

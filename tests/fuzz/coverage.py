@@ -30,6 +30,7 @@ PARSERS = {
     "http_head": ["server/http/head.cpp", "server/serve/routes.cpp"],
     "server_config": ["server/serve/config.cpp:parse_config", "server/serve/config.cpp:flatten", "server/serve/config.cpp:number", "server/serve/config.cpp:milliseconds",
                       "server/serve/config.cpp:check_origin", "server/serve/config.cpp:is_json_number"],
+    "cli_texts": ["server/cli/copy_side.cpp", "server/cli/printable.cpp", "server/cli/records.cpp", "server/cli/table.cpp", "server/cli/tail.cpp"],
     "server_json": ["server/serve/json.cpp", "server/text/text.cpp:base64", "server/text/text.cpp:from_base64", "server/text/text.cpp:json_string",
                     "server/text/text.cpp:utf8_incomplete", "server/text/text.cpp:character_size"],
 }

@@ -81,7 +81,7 @@ class Server:
         self.serving.close()
 
 
-PLACES = [Directory]  # each runs every case below
+PLACES = [Directory, Server]  # each runs every case below
 
 
 class Case:
@@ -786,14 +786,12 @@ class Locations(unittest.TestCase):
             self.assertTrue(error["message"])
             self.assertIsInstance(error["details"], dict)
 
-    @unittest.skipUnless(Server in PLACES, "only directories here")
     def test_a_server_that_is_not_there(self):
         said = self.said("list", "--server", f"http://127.0.0.1:{free_port()}")
         self.assertIn("stacyvm serve", said)
         self.assertIn("--server", said)
         self.assertNotIn("s3cret", self.said("list", "--server", f"http://user:s3cret@127.0.0.1:{free_port()}"))
 
-    @unittest.skipUnless(Server in PLACES, "only directories here")
     def test_a_server_that_wants_a_key(self):
         with Serving("auth:\n  api_key: right\n") as server:
             server.headers = [("X-API-Key", "right")]

@@ -393,6 +393,7 @@ class Launcher {
     sandbox->name = request.name;
     prepared_ = false;
     Plan plan;
+    namespaces_.renew_linker_cache(layout_);
     plan.host = &layout_;
     plan.spawn = &request;
     plan.rootless = rootless_;

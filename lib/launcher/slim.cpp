@@ -19,6 +19,9 @@ namespace {
 
 using isolation::kMountNoDev, isolation::kMountNoExec, isolation::kMountNoSuid, isolation::kMountReadOnly;
 
+constexpr const char* kLinkerCache = "/etc/ld.so.cache";
+constexpr uint64_t kCacheAttributes = kMountReadOnly | kMountNoSuid | kMountNoDev | kMountNoExec;
+
 int write_text(int parent, const char* path, const char* text) noexcept {
   Fd file(::openat(parent, path, O_WRONLY | O_CLOEXEC));
   if (!file) return -errno;
@@ -67,6 +70,7 @@ int Namespaces::enter(bool rootless, HostLayout& layout, protocol::Step& step) n
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0) return -errno;
   full_.reset(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
   if (!full_) return -errno;
+  etc_.reset(::open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (::unshare(CLONE_NEWNS) < 0) return -errno;
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return -errno;
   if (const int error = build(layout)) return error;
@@ -109,11 +113,30 @@ int Namespaces::build(HostLayout& layout) noexcept {
   const int alternatives = show(root.get(), "/etc/alternatives", "alternatives", true, read_only | kMountNoExec);
   if (alternatives != 0 && alternatives != -ENOENT) return alternatives;
   layout.alternatives = alternatives == 0;
-  const int cache = show(root.get(), "/etc/ld.so.cache", "ld.so.cache", false, read_only | kMountNoExec);
+  const bool known = ::stat(kLinkerCache, &cache_) == 0;
+  const int cache = show(root.get(), kLinkerCache, "ld.so.cache", false, kCacheAttributes);
   if (cache != 0 && cache != -ENOENT) return cache;
-  layout.linker_cache = cache == 0;
+  layout.linker_cache = known && cache == 0;
   layout.bash = ::access("/usr/bin/bash", X_OK) == 0 || ::access("/bin/bash", X_OK) == 0;
   return isolation::pivot_to(root.get());
+}
+
+void Namespaces::renew_linker_cache(HostLayout& layout) noexcept {
+  struct stat now {};
+  const bool there = etc_ && ::fstatat(etc_.get(), "ld.so.cache", &now, 0) == 0;
+  const bool same = now.st_dev == cache_.st_dev && now.st_ino == cache_.st_ino && now.st_mtim.tv_sec == cache_.st_mtim.tv_sec && now.st_mtim.tv_nsec == cache_.st_mtim.tv_nsec;
+  if (there == layout.linker_cache && (!there || same)) return;
+  if (layout.linker_cache) ::umount2("/ld.so.cache", MNT_DETACH);
+  layout.linker_cache = false;
+  if (!there) return;
+  Fd mount, root, target;
+  if (::setns(full_.get(), CLONE_NEWNS) < 0) return;
+  const int error = isolation::clone_mount(AT_FDCWD, kLinkerCache, true, mount);
+  if (::setns(slim_.get(), CLONE_NEWNS) < 0 || error) return;
+  if (isolation::set_mount_attributes(mount.get(), kCacheAttributes, true) || open_path("/", root)) return;
+  if (isolation::open_mount_path(root.get(), "ld.so.cache", false, target) || isolation::attach_mount(mount.get(), target.get())) return;
+  cache_ = now;
+  layout.linker_cache = true;
 }
 
 int Namespaces::clone_host_path(const char* path, uint64_t device, uint64_t inode, bool recursive, Fd& mount, bool& directory) noexcept {

@@ -1,8 +1,12 @@
 // The life of sandboxes: made, found, extended, expired, destroyed; and what may be asked of one, at each bound and one beyond.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <barrier>
+#include <cstdlib>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -31,6 +35,21 @@ int32_t spawn_code(stacyvm::Session& session, const Spawn& spawn) {
 bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 }  // namespace
+
+TEST_CASE("what is installed on the host meanwhile does not keep sandboxes from starting") {
+  constexpr const char* kCache = "/etc/ld.so.cache";
+  struct stat before {}, after {};
+  Lab lab;
+  // As every installation of a library does: the linker cache is another file then.
+  const bool renewed = ::stat(kCache, &before) == 0 && ::geteuid() == 0 && std::system("/sbin/ldconfig") == 0 && ::stat(kCache, &after) == 0;
+  SVM_SKIP_UNLESS(renewed && before.st_ino != after.st_ino, "this user cannot renew the host's linker cache");
+  stacyvm::Sandbox next = lab.session.spawn(spawn_options());
+  CHECK(sh(next, "cat /etc/ld.so.cache") == read_host_file(kCache));
+  REQUIRE(std::system("/sbin/ldconfig") == 0);
+  CHECK(sh(lab.sandbox, "echo it goes on") == "it goes on\n");
+  stacyvm::Sandbox last = lab.session.spawn(spawn_options());
+  CHECK(sh(last, "cat /etc/ld.so.cache") == read_host_file(kCache));
+}
 
 TEST_CASE("spawned, listed, found, extended, destroyed") {
   auto spawn = spawn_options();

@@ -34,7 +34,9 @@ class WorkingDirectory {
   explicit WorkingDirectory(int directory) : before_(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
     if (!before_ || ::fchdir(directory) < 0) throw std::system_error(errno, std::generic_category(), "cannot change the working directory");
   }
-  ~WorkingDirectory() { (void)::fchdir(before_.get()); }
+  ~WorkingDirectory() {
+    if (::fchdir(before_.get()) < 0) return;  // it was open: then nothing relative is used any more
+  }
   WorkingDirectory(const WorkingDirectory&) = delete;
   WorkingDirectory& operator=(const WorkingDirectory&) = delete;
 

@@ -26,15 +26,15 @@ namespace fs = std::filesystem;
 constexpr int kSkip = 77;  // Meson's number for a test that cannot run here
 constexpr unsigned kMounts = 1500;
 
-constexpr Counts kFull{400, 150, 150, 3000, 300, 5, 5, 1'000'000'000, 10'000, 1000};
-constexpr Counts kQuick{3, 2, 2, 5, 2, 1, 1, 4'000'000, 50, 40};
+constexpr Counts kFull{400, 150, 150, 3000, 300, 5, 5, 1'000'000'000, 10'000, 1000, 20};
+constexpr Counts kQuick{3, 2, 2, 5, 2, 1, 1, 4'000'000, 50, 40, 0};
 
 constexpr char kUsage[] =
     "usage: bench [--quick] [--iterations PERCENT] [--only NAME[,NAME...]] [--user UID] [--dir DIRECTORY] [--server FILE] [--json]\n"
     "\n"
     "  --quick       a few of each: only shows that it runs\n"
     "  --iterations  more or fewer of each, in percent of the usual number\n"
-    "  --only        of: spawn mounts exec files unpack scale http\n"
+    "  --only        of: spawn containers mounts exec files unpack scale http\n"
     "  --user        the ordinary user that stands for rootless when started as root (65534)\n"
     "  --dir         where the state directory is made: on a disk, not in memory (TMPDIR, or /var/tmp)\n"
     "  --server      the stacyvm executable; without it nothing is measured over HTTP\n"
@@ -142,6 +142,7 @@ void measure(const Options& options, const Task& task, const std::string& state_
     measure_spawn(context, library, "tight", options.counts.spawn_tight);
     measure_spawn(context, library, "idle", options.counts.spawn_idle);
   }
+  if (options.wants("containers")) measure_containers(context, library);
   if (options.wants("exec")) measure_exec(context, library);
   if (options.wants("files")) measure_files(context, library);
   if (options.wants("unpack")) measure_unpack(context, library);

@@ -15,6 +15,7 @@ struct Counts {
   uint64_t file_bytes;
   unsigned tar_files;
   unsigned live;  // sandboxes at once
+  int containers; // one command in runc and in docker; 0: not at all
 };
 
 struct Context {
@@ -28,6 +29,8 @@ double microseconds(const std::function<void()>& act);
 
 /// Spawn, first command, destroy; beside bwrap, which does those three for one command. `regime` is "tight", "idle" or "mounts".
 void measure_spawn(const Context& context, const Library& library, const std::string& regime, int count);
+/// The same beside runc and docker, where they are; as root.
+void measure_containers(const Context& context, const Library& library);
 /// A command in a sandbox that runs, beside posix_spawn and waitpid of the same program on the host.
 void measure_exec(const Context& context, const Library& library);
 /// One large file in and out.

@@ -4,10 +4,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
+#include <deque>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <stdexcept>
+#include <thread>
+#include <vector>
 
 #include "scenarios.hpp"
 
@@ -17,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kIdleMs = 20;
+constexpr int kCallers = 8;
 constexpr int kStartTries = 120;  // half a second apart: until the daemon answers
 constexpr const char* kImage = "stacyvm-bench";
 
@@ -77,7 +81,24 @@ class Daemon {
   pid_t pid_;
 };
 
-void measure_beside(const Context& context, const Library& library, const char* name, const Program& other) {
+/// How many a second, of callers side by side that each do so many.
+double per_second(int each, const std::function<void(int)>& act) {
+  const double us = microseconds([&] {
+    std::vector<std::thread> callers;
+    for (int caller = 0; caller < kCallers; ++caller)
+      callers.emplace_back([&, caller] {
+        for (int i = 0; i < each; ++i) act(caller);
+      });
+    for (std::thread& caller : callers) caller.join();
+  });
+  return each * kCallers / (us / 1e6);
+}
+
+/// `words`: of a caller's program, for no two have one name at a time.
+void measure_beside(const Context& context, const Library& library, const char* name, const std::function<std::vector<std::string>(int)>& words) {
+  std::deque<Program> others;  // they stay where they are made
+  for (int caller = 0; caller < kCallers; ++caller) others.emplace_back(words(caller));
+  const Program& other = others.front();
   std::string why;
   if (!other.works(why)) return write_note(context.out, std::string("spawn is not compared with ") + name + ": " + why);
   Row row{context.identity, "spawn", "idle", name};
@@ -92,6 +113,15 @@ void measure_beside(const Context& context, const Library& library, const char* 
     }));
   }
   write_row(context.out, row);
+
+  Row rate{context.identity, "creates", std::to_string(kCallers) + " callers", name, 0, Unit::per_second};
+  rate.others.push_back(per_second(context.counts.containers, [&](int caller) { others[static_cast<size_t>(caller)].run(); }));
+  rate.ours.push_back(per_second(context.counts.containers, [&](int) {
+    Sandbox sandbox(library);
+    sandbox.exec("/bin/true");
+    sandbox.destroy();
+  }));
+  write_row(context.out, rate);
 }
 
 }  // namespace
@@ -103,7 +133,9 @@ void measure_containers(const Context& context, const Library& library) {
     write_note(context.out, "spawn is not compared with runc: it is not installed");
   } else {
     make_bundle(bundle);
-    measure_beside(context, library, "runc run", Program({runc, "--root", context.state_dir + "/runc", "run", "--bundle", bundle, "stacyvm-bench"}));
+    measure_beside(context, library, "runc run", [&](int caller) {
+      return std::vector<std::string>{runc, "--root", context.state_dir + "/runc", "run", "--bundle", bundle, "stacyvm-bench-" + std::to_string(caller)};
+    });
   }
   const std::string docker = found("docker"), busybox = found("busybox");
   if (docker.empty() || found("dockerd").empty() || busybox.empty()) return write_note(context.out, "spawn is not compared with docker: docker, dockerd or busybox is not installed");
@@ -115,7 +147,7 @@ void measure_containers(const Context& context, const Library& library) {
   fs::copy_file(busybox, root + "/bin/busybox");
   fs::create_symlink("busybox", root + "/bin/true");
   Program({"/bin/sh", "-c", "tar -C " + root + " -c . | " + docker + " -H " + daemon.address() + " import - " + kImage + " > /dev/null"}).run();
-  measure_beside(context, library, "docker run", Program({docker, "-H", daemon.address(), "run", "--rm", "--network", "none", kImage, "/bin/true"}));
+  measure_beside(context, library, "docker run", [&](int) { return std::vector<std::string>{docker, "-H", daemon.address(), "run", "--rm", "--network", "none", kImage, "/bin/true"}; });
 }
 
 }  // namespace bench

@@ -50,6 +50,7 @@ class Door {
   }
   void leave(int64_t timeout_ms) {
     if (manager_) manager_->leave(timeout_ms);
+    if (client_) client_->stop();
   }
 
  private:

@@ -2,7 +2,7 @@
 
 #include <poll.h>
 
-#include <chrono>
+#include <algorithm>
 #include <new>
 
 #include "core/clock.hpp"
@@ -19,6 +19,7 @@ namespace {
 constexpr long kKeepAliveSeconds = 30;   // after which a silent connection is asked whether it is still there
 constexpr long kIdleSeconds = 50;        // a connection that was idle for longer is not used again: a server gives up after 65
 constexpr int kPollMs = 1000;
+constexpr int64_t kSliceMs = 100;        // how late an interrupt is seen where only the socket wakes us
 constexpr int64_t kHandshakeMs = 30'000;
 
 class Headers {
@@ -63,6 +64,16 @@ void Interrupt::raise() noexcept {
   raised_ = true;
   const std::lock_guard lock(mutex_);
   if (waiting_) curl().multi_wakeup(waiting_);
+}
+
+void wait_for(int fd, short events, int64_t end_ms, const Interrupt& interrupt) {
+  for (;;) {
+    const int64_t left = end_ms - system_clock().monotonic_ms();
+    if (left <= 0) throw Error(Code::timeout, "the server does not answer");
+    pollfd wait{fd, events, 0};
+    if (::poll(&wait, 1, static_cast<int>(std::min<int64_t>(left, kSliceMs))) > 0) return;
+    if (interrupt.raised()) throw Error(Code::cancelled, "the call was cancelled");
+  }
 }
 
 Line::Line() : curl_(curl()), multi_(curl_.multi_init()), easy_(curl_.easy_init()) {
@@ -208,12 +219,12 @@ HttpAnswer HttpClient::exchange(const HttpRequest& request, Interrupt* interrupt
   return {static_cast<int>(status), std::move(body.bytes)};
 }
 
-std::unique_ptr<WebSocket> HttpClient::open_web_socket(const HttpRequest& request, HttpAnswer& refused) {
+std::unique_ptr<WebSocket> HttpClient::open_web_socket(const HttpRequest& request, HttpAnswer& refused, Interrupt& interrupt) {
   auto line = std::make_unique<Line>();
   line->prepare(address_, options_, "");
   line->set(CURLOPT_CONNECT_ONLY, 1L);
   line->set(CURLOPT_HTTPPROXYTUNNEL, 1L);
-  line->perform(nullptr);
+  line->perform(&interrupt);
   auto socket = std::make_unique<WebSocket>(std::move(line));
 
   char bytes[16];
@@ -224,11 +235,7 @@ std::unique_ptr<WebSocket> HttpClient::open_web_socket(const HttpRequest& reques
   headers.push_back("User-Agent: " + options_.agent);
   std::string out = upgrade_request(address_.base.substr(slash) + request.target, address_.base.substr(authority, slash - authority), nonce, headers);
   const int64_t end = system_clock().monotonic_ms() + kHandshakeMs;
-  const auto wait = [&](short events) {
-    const int64_t left = end - system_clock().monotonic_ms();
-    pollfd fd{socket->fd(), events, 0};
-    if (left <= 0 || ::poll(&fd, 1, static_cast<int>(left)) == 0) throw Error(Code::timeout, "the server does not answer");
-  };
+  const auto wait = [&](short events) { wait_for(socket->fd(), events, end, interrupt); };
   while (!out.empty()) {
     const size_t sent = socket->send(out);
     out.erase(0, sent);

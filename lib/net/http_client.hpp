@@ -39,6 +39,9 @@ class Interrupt {
   void* waiting_ = nullptr;  // what the call waits with
 };
 
+/// Until the descriptor is ready for `events` (of poll). Throws Error cancelled; and timeout once the monotonic clock has reached `end_ms`.
+void wait_for(int fd, short events, int64_t end_ms, const Interrupt& interrupt);
+
 struct HttpOptions {
   std::string ca_file;  // PEM; "": the system's
   int64_t connect_timeout_ms = 10'000;
@@ -60,7 +63,7 @@ class HttpClient {
   /// cancelled: `interrupt` (may be null); io: an answer of more than kMaxAnswerBytes.
   HttpAnswer exchange(const HttpRequest& request, Interrupt* interrupt = nullptr);
   /// Upgrades a connection of its own. Where the server answers something else, `refused` has it and nothing is returned. Throws as exchange().
-  std::unique_ptr<WebSocket> open_web_socket(const HttpRequest& request, HttpAnswer& refused);
+  std::unique_ptr<WebSocket> open_web_socket(const HttpRequest& request, HttpAnswer& refused, Interrupt& interrupt);
 
  private:
   static constexpr size_t kMaxIdle = 16;  // lines

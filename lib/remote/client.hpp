@@ -1,8 +1,10 @@
 // A server's operations, under the names and with the requests and answers that they have here. What the server refuses is thrown as it would be here.
 #pragma once
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -41,12 +43,22 @@ class Client {
     model::validate(request);
     return call_stream(caller, O::row.name, {}, model::encode(request));
   }
+  /// Ends every call that is under way, and refuses further ones: Error closed. Streams are not touched.
+  void stop() noexcept;
+
   /// `interrupt` may be null: ends the call, and with it what the server does for it.
   std::string call(const Caller& caller, std::string_view operation, const Pairs& pairs, std::string_view body, net::Interrupt* interrupt = nullptr);
   /// Waits until the server has begun with it: what is refused at once is thrown here.
   std::shared_ptr<channel::Stream> call_stream(const Caller& caller, std::string_view operation, const Pairs& pairs, std::string_view body);
 
  private:
+  /// A call that is under way: stop() reaches it.
+  class Call;
+  bool stopped() const noexcept;
+
+  mutable std::mutex mutex_;
+  std::unordered_set<net::Interrupt*> calls_;
+  bool stopped_ = false;
   net::HttpClient http_;
   channel::Reactor reactor_;
 };

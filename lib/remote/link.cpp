@@ -31,19 +31,15 @@ std::string reason_of(std::string_view payload) { return payload.size() > 2 ? ":
 
 }  // namespace
 
-std::string Link::open(std::string_view request) {
+std::string Link::open(std::string_view request, const net::Interrupt& interrupt) {
   const std::lock_guard lock(mutex_);  // nobody else is here yet
   const int64_t until = system_clock().monotonic_ms() + kOpenMs;
-  const auto wait_for = [&](short events) {
-    const int64_t left = until - system_clock().monotonic_ms();
-    pollfd fd{socket_->fd(), events, 0};
-    if (left <= 0 || ::poll(&fd, 1, static_cast<int>(left)) == 0) throw Error(Code::timeout, "the server does not answer");
-  };
+  const auto wait = [&](short events) { net::wait_for(socket_->fd(), events, until, interrupt); };
   append(net::Opcode::text, request);
   while (!unsent_.empty()) {
     const size_t sent = socket_->send(unsent_);
     unsent_.erase(0, sent);
-    if (sent == 0) wait_for(POLLOUT);
+    if (sent == 0) wait(POLLOUT);
   }
   for (;;) {
     net::Message message;
@@ -59,7 +55,7 @@ std::string Link::open(std::string_view request) {
     std::string bytes;
     switch (socket_->receive(bytes)) {
       case net::WebSocket::Received::bytes: frames_.feed(bytes); break;
-      case net::WebSocket::Received::nothing: wait_for(POLLIN); break;
+      case net::WebSocket::Received::nothing: wait(POLLIN); break;
       case net::WebSocket::Received::end: throw Error(Code::unavailable, "the server has ended the connection");
     }
   }

@@ -22,8 +22,8 @@ class Link : public std::enable_shared_from_this<Link> {
 
   Link(channel::Reactor& reactor, std::unique_ptr<net::WebSocket> socket) noexcept : reactor_(reactor), socket_(std::move(socket)) {}
 
-  /// Sends the request and waits for what the server says first: the id of the command, or "". Throws what it refuses.
-  std::string open(std::string_view request);
+  /// Sends the request and waits for what the server says first: the id of the command, or "". Throws what it refuses; cancelled.
+  std::string open(std::string_view request, const net::Interrupt& interrupt);
   /// From here on the reactor drives it.
   void watch();
   /// Nobody reads any more: the connection ends, and with it the stream, as a closed handle's would.

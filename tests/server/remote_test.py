@@ -296,7 +296,7 @@ class Impostor:
     """No stacyvm server (a fake, for faults that a real one does not have): answers every connection with the same bytes."""
 
     def __init__(self, answer, hold=False):
-        self.answer, self.hold = answer, hold
+        self.answer, self.hold, self.asked = answer, hold, 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self.serve, daemon=True).start()
@@ -313,6 +313,7 @@ class Impostor:
                 if not (more := connection.recv(65536)):
                     break
                 head += more
+            self.asked += 1
             connection.sendall(self.answer(head) if callable(self.answer) else self.answer)
             kept.append(connection) if self.hold else connection.close()
 
@@ -373,6 +374,26 @@ class AnImpostor(unittest.TestCase):
         for rest, code in ((b"", CLOSED), (frame(b"", 8), CLOSED), (frame(b"x"), IO), (frame(b"\1", 2), IO), (started, IO), (b"\x83\x00", IO), (frame(b'{"type":"exit"}'), IO),
                            (frame(b'{"type":"error","code":"TIMEOUT","message":"late"}'), TIMEOUT)):
             self.assertEqual(self.fails(upgraded(started, rest), lambda remote: remote.read(remote.stream("exec.start", id="sb-x", command="true"))).code, code, rest)
+
+    def test_closing_ends_what_waits_for_an_answer(self):
+        call, stream = lambda remote: remote.call("sandbox.list"), lambda remote: remote.stream("event.follow")
+        for act, answer in ((call, b""), (stream, b""), (stream, upgraded())):
+            impostor = Impostor(answer, hold=True)
+            remote, failed = Remote(impostor.address), []
+            waiting = threading.Thread(target=lambda: failed.append(failure(lambda: act(remote))))
+            waiting.start()
+            self.assertTrue(eventually(lambda: impostor.asked))
+            op = remote.begin("exec.run", id="sb-x", command="true")
+            start = time.monotonic()
+            remote.lib.stacyvm_close(remote.vm)
+            waiting.join(10)
+            self.assertLess(time.monotonic() - start, 2)
+            self.assertEqual(failed[0].code, CLOSED)
+            self.assertEqual(failure(lambda: remote.do("stacyvm_op_wait", op, ctypes.c_int64(0))).code, CLOSED)
+            self.assertEqual(failure(lambda: remote.call("sandbox.list")).code, CLOSED)
+            remote.lib.stacyvm_op_close(op)
+            remote.lib.stacyvm_session_close(remote.session)
+            impostor.close()
 
     def test_silence(self):
         # A connection that is made and not answered is the caller's to end.

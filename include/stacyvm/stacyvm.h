@@ -400,13 +400,13 @@ STACYVM_API void stacyvm_close(stacyvm_instance *vm);
 
 /* --------------------------------------------------------------- sessions */
 
-/** Opens a session of the local, fully trusted application, or of one of its callers (STACYVM_SESSION_REMOTE). Such a session is open at once; one with credentials, which a later release
- *  has, may wait for whoever checks them. */
+/** Opens a session of the local, fully trusted application, or of one of its callers (STACYVM_SESSION_REMOTE); or one that shows its api_key to a server. It is
+ *  open at once: a server looks at the key with every call. */
 STACYVM_API int32_t stacyvm_session_open(stacyvm_instance *vm, const stacyvm_session_options *o, stacyvm_session **out, stacyvm_error **err);
 /** The same without ever waiting: stacyvm_op_session has the session. */
 STACYVM_API int32_t stacyvm_session_open_begin(stacyvm_instance *vm, const stacyvm_session_options *o, stacyvm_op **out, stacyvm_error **err);
 /** Whether the session would still be let in, and as whom. *who_json: {"actor", "owner_id", "tenant_id", "local", "scopes": [...]}; "local" is
- *  false with STACYVM_SESSION_REMOTE. Sessions without a credential are let in for as long as they are open. Does not wait, but for a server, which is asked. Errors: UNAUTHORIZED its credential is valid no more. */
+ *  false with STACYVM_SESSION_REMOTE. Does not wait, but for a server, which is asked. Errors: of a server UNAUTHORIZED, its key is not valid, or no more. */
 STACYVM_API int32_t stacyvm_session_check(stacyvm_session *s, char **who_json, stacyvm_error **err);
 /** Closes the session; its sandboxes live on, their handles and its streams and ops answer STACYVM_E_CLOSED. */
 STACYVM_API void stacyvm_session_close(stacyvm_session *s);

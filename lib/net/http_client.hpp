@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/answers.hpp"
 #include "net/server_address.hpp"
 
 namespace svm::net {
@@ -22,8 +23,8 @@ struct HttpAnswer {
   int status = 0;
   std::string body;
 };
-/// What one answer may have. The largest there is: a command's output of 64 MiB, all of it control characters, in JSON.
-inline constexpr size_t kMaxAnswerBytes = 512u << 20;
+/// What one answer may have: no more could be read as one.
+using model::kMaxAnswerBytes;
 
 /// Ends a call in another thread.
 class Interrupt {

@@ -2,21 +2,12 @@
 
 #include <string>
 
+#include "remote/members.hpp"
+
 namespace svm::remote {
 namespace {
 
 constexpr size_t kMaxFacts = 16, kMaxFactBytes = 1024, kMaxMessageBytes = 4096;
-
-const model::Json* member(const model::Json& json, std::string_view name) {
-  for (size_t i = 0; i < json.names.size(); ++i)
-    if (json.names[i] == name) return &json.items[i];
-  return nullptr;
-}
-
-std::string text_of(const model::Json& json, std::string_view name) {
-  const model::Json* found = member(json, name);
-  return found && found->type == model::Json::Type::string ? found->text.substr(0, kMaxMessageBytes) : std::string();
-}
 
 Code code_of(std::string_view name) {
   for (const Code code : {Code::invalid, Code::unauthorized, Code::forbidden, Code::not_found, Code::conflict, Code::limit, Code::timeout, Code::cancelled,
@@ -28,7 +19,7 @@ Code code_of(std::string_view name) {
 }  // namespace
 
 Error failure_of(const model::Json& json) {
-  std::string message = text_of(json, "message");
+  std::string message = text_of(json, "message").substr(0, kMaxMessageBytes);
   Error error(code_of(text_of(json, "code")), message.empty() ? "the server failed, and does not say how" : std::move(message));
   const model::Json* details = member(json, "details");
   if (details && details->type == model::Json::Type::object) {
@@ -39,7 +30,7 @@ Error failure_of(const model::Json& json) {
     }
   }
   // Of a fault of the server's the log there says more, under this name.
-  const std::string request_id = text_of(json, "request_id");
+  const std::string request_id = text_of(json, "request_id").substr(0, kMaxMessageBytes);
   if (request_id.empty() || error.code() != Code::internal) return error;
   return std::move(error).with("request_id", request_id);
 }

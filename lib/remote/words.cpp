@@ -3,6 +3,7 @@
 #include "core/bytes.hpp"
 #include "model/json.hpp"
 #include "remote/failure.hpp"
+#include "remote/members.hpp"
 
 namespace svm::remote {
 namespace {
@@ -12,17 +13,6 @@ using model::Json;
 constexpr size_t kHead = 9;
 constexpr int32_t kMaxErrno = 4095;
 constexpr size_t kMaxMessageBytes = 512;  // of a Result
-
-const Json* member(const Json& json, std::string_view name) {
-  for (size_t i = 0; i < json.names.size(); ++i)
-    if (json.names[i] == name) return &json.items[i];
-  return nullptr;
-}
-
-std::string text_of(const Json& json, std::string_view name) {
-  const Json* found = member(json, name);
-  return found && found->type == Json::Type::string ? found->text : std::string();
-}
 
 /// A number from 0 on; Error io otherwise.
 int64_t number_of(const Json& json, std::string_view name, int64_t most = INT64_MAX) {

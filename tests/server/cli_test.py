@@ -390,37 +390,13 @@ class Run(unittest.TestCase):
             self.assertTrue([entry for entry in sandbox["unenforced"] if entry.startswith("memory")], sandbox)
 
 
-class OnTerminal(terminal.OnTerminal, unittest.TestCase):
+class OnTerminal(terminal.CommandOnTerminal, unittest.TestCase):
     """stacyvm run as somebody types it."""
+
+    IN_TERMINAL = ()
 
     def start(self, *words):
         return super().start([EXECUTABLE, "run", *words])
-
-    def test_the_command_has_a_terminal_of_our_size(self):
-        process = self.start("--", "sh", "-c", "tty; stty size; echo $TERM; read x; exit 7")
-        shown = self.until(b"vt220\r\n")
-        self.assertIn(b"/dev/pts/", shown)
-        self.assertIn(b"31 97\r\n", shown)
-        self.type(b"\r")
-        self.assertEqual(process.wait(TIMEOUT), 7)
-        self.assertTrue(self.is_as_it_was())
-
-    def test_it_follows_ours(self):
-        process = self.start("--", "sh", "-c", "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done")
-        self.until(b"ready\r\n")
-        self.resize(20, 50)
-        self.until(b"20 50\r\n")
-        self.assertEqual(process.wait(TIMEOUT), 0)
-
-    def test_what_is_typed_reaches_the_command(self):
-        process = self.start("--", "sh", "-c", "trap 'echo interrupted' INT; sh -c 'echo ready; exec cat'; echo after; cat")
-        self.until(b"ready\r\n")
-        self.type(b"\x03")
-        self.until(b"after\r\n")
-        self.type(b"typed\r")
-        self.until(b"typed\r\ntyped\r\n")
-        self.type(b"\x04")
-        self.assertEqual(process.wait(TIMEOUT), 0)
 
     def test_pipes_where_they_are_asked_for(self):
         process = self.start("--no-tty", "--", "sh", "-c", "tty || echo none")

@@ -271,35 +271,11 @@ class Executing(Case):
         self.assertEqual(child.wait(TIMEOUT), 128 + signal.SIGPIPE)
 
 
-class Typing(terminal.OnTerminal, Case):
+class Typing(terminal.CommandOnTerminal, Case):
+    IN_TERMINAL = ("exec", "-it", "box")
+
     def start(self, *words):
         return super().start(self.client.command(*words), env=self.client.environment, cwd=self.client.work, **self.client.identity)
-
-    def test_the_command_has_a_terminal_of_our_size(self):
-        process = self.start("exec", "-it", "box", "--", "sh", "-c", "tty; stty size; echo $TERM; read x; exit 7")
-        shown = self.until(b"vt220\r\n")
-        self.assertIn(b"/dev/pts/", shown)
-        self.assertIn(b"31 97\r\n", shown)
-        self.type(b"\r")
-        self.assertEqual(process.wait(TIMEOUT), 7)
-        self.assertTrue(self.is_as_it_was())
-
-    def test_it_follows_ours(self):
-        process = self.start("exec", "-i", "-t", "box", "--", "sh", "-c", "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done")
-        self.until(b"ready\r\n")
-        self.resize(20, 50)
-        self.until(b"20 50\r\n")
-        self.assertEqual(process.wait(TIMEOUT), 0)
-
-    def test_what_is_typed_reaches_the_command(self):
-        process = self.start("exec", "-it", "box", "--", "sh", "-c", "trap 'echo interrupted' INT; sh -c 'echo ready; exec cat'; echo after; cat")
-        self.until(b"ready\r\n")
-        self.type(b"\x03")
-        self.until(b"after\r\n")
-        self.type(b"typed\r")
-        self.until(b"typed\r\ntyped\r\n")
-        self.type(b"\x04")
-        self.assertEqual(process.wait(TIMEOUT), 0)
 
     def test_without_the_option_there_are_pipes(self):
         process = self.start("exec", "-i", "box", "--", "sh", "-c", "tty || echo none")

@@ -44,3 +44,33 @@ class OnTerminal:
     def is_as_it_was(self):
         """Whether the terminal has the modes it was given."""
         return termios.tcgetattr(self.inner) == self.before
+
+
+class CommandOnTerminal(OnTerminal):
+    """What every verb that gives its command a terminal does; IN_TERMINAL are the words before the command."""
+
+    def test_the_command_has_a_terminal_of_our_size(self):
+        process = self.start(*self.IN_TERMINAL, "--", "sh", "-c", "tty; stty size; echo $TERM; read x; exit 7")
+        shown = self.until(b"vt220\r\n")
+        self.assertIn(b"/dev/pts/", shown)
+        self.assertIn(b"31 97\r\n", shown)
+        self.type(b"\r")
+        self.assertEqual(process.wait(TIMEOUT), 7)
+        self.assertTrue(self.is_as_it_was())
+
+    def test_it_follows_ours(self):
+        process = self.start(*self.IN_TERMINAL, "--", "sh", "-c", "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.1; done")
+        self.until(b"ready\r\n")
+        self.resize(20, 50)
+        self.until(b"20 50\r\n")
+        self.assertEqual(process.wait(TIMEOUT), 0)
+
+    def test_what_is_typed_reaches_the_command(self):
+        process = self.start(*self.IN_TERMINAL, "--", "sh", "-c", "trap 'echo interrupted' INT; sh -c 'echo ready; exec cat'; echo after; cat")
+        self.until(b"ready\r\n")
+        self.type(b"\x03")
+        self.until(b"after\r\n")
+        self.type(b"typed\r")
+        self.until(b"typed\r\ntyped\r\n")
+        self.type(b"\x04")
+        self.assertEqual(process.wait(TIMEOUT), 0)

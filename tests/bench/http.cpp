@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <memory>
 #include <stdexcept>
 #include <thread>
@@ -85,6 +86,26 @@ double creates(uint16_t port, unsigned each) {
   return kCallers * each / (static_cast<double>(now_ns() - start) / 1e9);
 }
 
+/// A sandbox of the server's. It would outlive the server, so it is thrown away here.
+class Served {
+ public:
+  explicit Served(uint16_t port) : port_(port), path_(std::string(kSandboxes) + '/' + id_in(HttpClient(port).call(post(kSandboxes, "{}")))) {}
+  ~Served() {
+    try {
+      (void)HttpClient(port_).call(del(path_));
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "bench: %s is left: %s\n", path_.c_str(), error.what());
+    }
+  }
+  Served(const Served&) = delete;
+  Served& operator=(const Served&) = delete;
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  const uint16_t port_;
+  const std::string path_;
+};
+
 }  // namespace
 
 void measure_http(const Context& context, const Library& library, const std::string& server) {
@@ -95,7 +116,8 @@ void measure_http(const Context& context, const Library& library, const std::str
   };
   const ServerProcess process(server, context.state_dir + "/served");
   HttpClient client(process.port());
-  const std::string path = std::string(kSandboxes) + '/' + id_in(client.call(post(kSandboxes, "{}"))), exec = post(path + "/exec", kExec);
+  const Served served(process.port());
+  const std::string exec = post(served.path() + "/exec", kExec);
   Sandbox sandbox(library);
   Row compared{context.identity, "http: exec", "tight", "in process", 0, Unit::microseconds};
   for (int i = -context.counts.exec_tight / 10; i < context.counts.exec_tight / 4 + 1; ++i) {

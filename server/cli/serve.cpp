@@ -56,7 +56,8 @@ int run_server(const ServeOptions& given) {
   server_options.max_connections = config.max_connections;
   server_options.max_connections_per_address = config.max_connections_per_address;
   server_options.drain = std::chrono::milliseconds(config.shutdown_timeout_ms);
-  serve::Gateway gateway(instance, config);
+  const serve::RequestLog log(STDERR_FILENO, options.log_level);
+  serve::Gateway gateway(instance, config, log);
   http::Server server(server_options, gateway);
   std::fprintf(stderr, "stacyvm: listening on %s, state in %s\n", server.url().c_str(), config.state_dir.c_str());
   const size_t cut = server.run(signals.fd());

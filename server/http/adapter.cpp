@@ -110,6 +110,7 @@ struct Current {
   bool encrypted = false;
   bool close = false;  // after this answer
   uint64_t size = 0;   // of what ranges were asked of
+  Outcome outcome;
 };
 thread_local Current* current = nullptr;
 
@@ -165,6 +166,10 @@ class LibraryExchange final : public Exchange {
   int client() const noexcept override { return state_.connection->fd(); }
   int stop() const noexcept override { return stop_; }
 
+  void set_request_id(const std::string& id) override {
+    state_.outcome.request_id = id;
+    set_header("X-Request-ID", id);
+  }
   void set_header(const char* name, const std::string& value) override {
     if (response_) response_->set_header(name, value);
   }
@@ -237,26 +242,28 @@ class Adapter::Implementation final : public httplib::Server {
     WebSocket(
         kRoute,
         [this](const httplib::Request& request, httplib::ws::WebSocket& socket) {
+          current->outcome.status = 101;
           LibraryExchange exchange(request, nullptr, *current, stop_);
           LibrarySocket ours(socket, *current->connection, stop_);
           try {
             handler_.converse(exchange, ours);
-          } catch (const std::exception&) {
+          } catch (const std::exception& error) {
+            handler_.failed(current->outcome.request_id, error.what());
             ours.close(1011, "internal error");
           }
         },
         // A browser can send no header with a WebSocket: it may offer what serves as one beside our name.
         [](const std::vector<std::string>& offered) { return std::find(offered.begin(), offered.end(), "stacyvm") == offered.end() ? std::string() : "stacyvm"; });
     // What the library refuses by itself has no body yet.
-    set_error_handler([this](const httplib::Request& request, httplib::Response& response) {
+    set_error_handler([this](const httplib::Request&, httplib::Response& response) {
       if (!response.body.empty() || response.content_provider_) return HandlerResponse::Unhandled;
       if (response.status == 416) response.set_header("Content-Range", "bytes */" + std::to_string(current->size));
-      response.body = handler_.refusal(response.status, httplib::status_message(response.status), request.get_header_value("X-Request-ID"));
-      response.set_header("Content-Type", "application/json");
+      response.body = refusal(response, httplib::status_message(response.status));
       return HandlerResponse::Handled;
     });
     // The library ends every connection after an error, and says so; only some have to.
     set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
+      current->outcome.status = response.status;
       response.headers.erase("Connection");
       response.headers.erase("Keep-Alive");
       // What is here already of a body that nobody wanted is read over: closed with it unread, the kernel resets the connection.
@@ -265,17 +272,24 @@ class Adapter::Implementation final : public httplib::Server {
       if (!current->connection->body_ended()) current->close = true;
       response.set_header("Connection", current->close ? "close" : "keep-alive");
     });
-    set_exception_handler([this](const httplib::Request& request, httplib::Response& response, const std::exception_ptr&) {
+    set_exception_handler([this](const httplib::Request&, httplib::Response& response, const std::exception_ptr& thrown) {
+      try {
+        std::rethrow_exception(thrown);
+      } catch (const std::exception& error) {
+        handler_.failed(current->outcome.request_id, error.what());
+      } catch (...) {
+        handler_.failed(current->outcome.request_id, "an exception of an unknown kind");
+      }
       response.headers.clear();
-      response.body = handler_.refusal(500, "internal error", request.get_header_value("X-Request-ID"));
       response.status = 500;
-      response.set_header("Content-Type", "application/json");
+      response.body = refusal(response, "internal error");
     });
   }
 
   bool serve(Connection& connection, const Head& head, const std::string& client_address, bool encrypted) {
+    const auto begin = std::chrono::steady_clock::now();
     LibraryStream stream(connection);
-    Current state{&connection, &client_address, encrypted, false};
+    Current state{&connection, &client_address, encrypted, false, 0, {}};
     const Serving serving(state);
     connection.begin_body(head);
     bool closed = false, upgraded = false;
@@ -285,11 +299,16 @@ class Adapter::Implementation final : public httplib::Server {
           request.path = kRoute;
           request.params.clear();
           request.body_consumed_ = true;
+          state.outcome.method = request.method;
+          state.outcome.path = request.target.substr(0, request.target.find('?'));
           state.close = request.version == "HTTP/1.0" || has_token(request.get_header_value("Connection"), "close");
           // Ranges are of what is read; the library would apply them to any answer.
           if (request.method != "GET") request.ranges.clear();
         },
         &upgraded);
+    state.outcome.client_address = client_address;
+    state.outcome.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+    handler_.served(state.outcome);
     if (!served || upgraded || state.close) return false;
     return connection.body_ended() || connection.skip_body();
   }
@@ -298,6 +317,14 @@ class Adapter::Implementation final : public httplib::Server {
   void answer(const httplib::Request& request, httplib::Response& response) {
     LibraryExchange exchange(request, &response, *current, stop_);
     handler_.serve(exchange);
+  }
+
+  std::string refusal(httplib::Response& response, std::string_view why) {
+    std::string body = handler_.refusal(response.status, why, current->outcome.request_id);
+    response.set_header("Content-Type", "application/json");
+    response.headers.erase("X-Request-ID");
+    response.set_header("X-Request-ID", current->outcome.request_id);
+    return body;
   }
 
   http::Handler& handler_;
@@ -311,12 +338,15 @@ bool Adapter::serve(Connection& connection, const Head& head, const std::string&
   return implementation_->serve(connection, head, client_address, encrypted);
 }
 
-void Adapter::refuse(Connection& connection, const Refusal& refusal) {
-  const std::string body = handler_.refusal(refusal.status, refusal.why, "");
+void Adapter::refuse(Connection& connection, const Refusal& refusal, const std::string& client_address) {
+  Outcome outcome{"", "", client_address, "", refusal.status, std::chrono::microseconds(0)};
+  const std::string body = handler_.refusal(refusal.status, refusal.why, outcome.request_id);
   const char* allow = refusal.status == 405 ? "\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" : "";
   const std::string answer = "HTTP/1.1 " + std::to_string(refusal.status) + ' ' + httplib::status_message(refusal.status) + allow +
-                             "\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+                             "\r\nConnection: close\r\nX-Request-ID: " + outcome.request_id + "\r\nContent-Type: application/json\r\nContent-Length: " +
+                             std::to_string(body.size()) + "\r\n\r\n" + body;
   (void)connection.write(answer.data(), answer.size());
+  handler_.served(outcome);
 }
 
 }  // namespace http

@@ -19,7 +19,7 @@ class Adapter {
   /// One request whose head the connection holds, to the end of its answer. False: the connection is of no more use. Any number of threads.
   bool serve(Connection& connection, const Head& head, const std::string& client_address, bool encrypted);
   /// An answer to what is no request that could be served; the connection is of no more use.
-  void refuse(Connection& connection, const Refusal& refusal);
+  void refuse(Connection& connection, const Refusal& refusal, const std::string& client_address);
 
  private:
   class Implementation;

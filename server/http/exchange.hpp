@@ -1,5 +1,6 @@
 // What a request handler sees of HTTP: one request and the way to answer it. Nothing here knows which library speaks HTTP.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -47,6 +48,8 @@ class Exchange {
   virtual int client() const noexcept = 0;  // as Sink
   virtual int stop() const noexcept = 0;
 
+  /// X-Request-ID of the answer, and what its Outcome is called.
+  virtual void set_request_id(const std::string& id) = 0;
   virtual void set_header(const char* name, const std::string& value) = 0;
   virtual void answer(int status, const std::string& type, std::string body) = 0;
   /// An answer whose length nobody knows yet. `write` is called once, after the handler has returned, and not at all for HEAD; false: it failed half
@@ -77,6 +80,15 @@ class Socket {
   virtual int stop() const noexcept = 0;
 };
 
+/// How a request went: for a log.
+struct Outcome {
+  std::string method, path;  // as they came, without the query; "" of a head that could not be read
+  std::string client_address;
+  std::string request_id;
+  int status = 0;                     // 101: a WebSocket
+  std::chrono::microseconds took{0};  // until the last byte of the answer was written, or the WebSocket had ended
+};
+
 /// Called from as many threads as there are connections. What serve() throws is answered with 500.
 class Handler {
  public:
@@ -84,8 +96,12 @@ class Handler {
   virtual void serve(Exchange& exchange) = 0;
   /// After a serve() of an upgrade that answered nothing.
   virtual void converse(Exchange& exchange, Socket& socket) = 0;
-  /// The body of an answer that is made here: a malformed request, too many connections.
-  virtual std::string refusal(int status, std::string_view why, const std::string& request_id) = 0;
+  /// The body of an answer that is made here: a malformed request, too many connections. A request without an id is given one.
+  virtual std::string refusal(int status, std::string_view why, std::string& request_id) = 0;
+  /// After each answer, whoever made it.
+  virtual void served(const Outcome& outcome) noexcept = 0;
+  /// What serve() or converse() threw.
+  virtual void failed(const std::string& request_id, std::string_view why) noexcept = 0;
 };
 
 }  // namespace http

@@ -155,22 +155,22 @@ class Server::Implementation {
       }
     }
     if (refused) {
-      refuse(fd, refused);
+      refuse(fd, refused, address);
       return;
     }
     try {
       std::thread([this, entry] { serve(entry); }).detach();
     } catch (const std::system_error&) {  // no threads
       forget(entry);
-      refuse(fd, "too many connections");
+      refuse(fd, "too many connections", address);
     }
   }
 
   /// Never waits: this thread has others to take.
-  void refuse(int fd, const char* why) {
+  void refuse(int fd, const char* why, const std::string& address) {
     if (!options_.tls) {
       Connection connection(fd, nullptr, {.write = milliseconds(0)});
-      adapter_->refuse(connection, {503, why});
+      adapter_->refuse(connection, {503, why}, address);
     }
     ::close(fd);
   }
@@ -229,12 +229,12 @@ class Server::Implementation {
       if (came != Connection::Wait::ready || !entry.idle_since.compare_exchange_strong(since, kBusy)) return;
       switch (connection.read_head()) {
         case Connection::HeadResult::complete: break;
-        case Connection::HeadResult::too_large: return adapter_->refuse(connection, {431, "the request's head is larger than 64 KiB"});
-        case Connection::HeadResult::late: return adapter_->refuse(connection, {408, "the request's head did not come within 10 s"});
+        case Connection::HeadResult::too_large: return adapter_->refuse(connection, {431, "the request's head is larger than 64 KiB"}, address);
+        case Connection::HeadResult::late: return adapter_->refuse(connection, {408, "the request's head did not come within 10 s"}, address);
         case Connection::HeadResult::closed: return;
       }
       Head head;
-      if (const auto refusal = check_head(connection.head(), head)) return adapter_->refuse(connection, *refusal);
+      if (const auto refusal = check_head(connection.head(), head)) return adapter_->refuse(connection, *refusal, address);
       if (!adapter_->serve(connection, head, address, options_.tls != nullptr)) return;
     }
   }

@@ -26,11 +26,8 @@ constexpr const char* kRequestHeaders =
     "Content-Type, X-API-Key, X-Admin-API-Key, X-Request-ID, X-User-ID, X-Tenant-ID, Authorization, Last-Event-ID, Range, If-Range";
 constexpr const char* kAnswerHeaders = "X-Request-ID, Content-Range, ETag, Retry-After";
 
-/// The client's own, if it is harmless to repeat; else a random one (RFC 9562 version 4).
-std::string request_id_of(const http::Exchange& exchange) {
-  std::string given = exchange.header("X-Request-ID");
-  if (!given.empty() && given.size() <= kMaxRequestId && std::all_of(given.begin(), given.end(), [](char c) { return c > ' ' && c <= '~'; })) return given;
-  // A name that no other request has; no secret.
+/// RFC 9562 version 4: a name that no other request has; no secret.
+std::string new_request_id() {
   static thread_local std::mt19937_64 random(std::random_device{}() ^ static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) << 20);
   unsigned char bytes[16];
   for (const size_t half : {0u, 8u}) {
@@ -43,6 +40,13 @@ std::string request_id_of(const http::Exchange& exchange) {
   std::snprintf(text, sizeof text, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5],
                 bytes[6], bytes[7], bytes[8], bytes[9], bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15]);
   return text;
+}
+
+/// The client's own, if it is harmless to repeat; else a new one.
+std::string request_id_of(const http::Exchange& exchange) {
+  std::string given = exchange.header("X-Request-ID");
+  const bool harmless = !given.empty() && given.size() <= kMaxRequestId && std::all_of(given.begin(), given.end(), [](char c) { return c > ' ' && c <= '~'; });
+  return harmless ? given : new_request_id();
 }
 
 /// In a time that depends on neither's content or length.
@@ -96,8 +100,8 @@ bool is_conversation(Form form) { return form == Form::terminal || form == Form:
 
 }  // namespace
 
-Gateway::Gateway(stacyvm::Instance& instance, const Config& config)
-    : instance_(instance), config_(config), openapi_(make_openapi(stacyvm::operations(), routes(), stacyvm::version(), has_keys()) + '\n') {}
+Gateway::Gateway(stacyvm::Instance& instance, const Config& config, const RequestLog& log)
+    : instance_(instance), config_(config), log_(log), openapi_(make_openapi(stacyvm::operations(), routes(), stacyvm::version(), has_keys()) + '\n') {}
 
 void Gateway::act(http::Exchange& exchange, const Call& call) const {
   switch (call.route.form) {
@@ -133,7 +137,8 @@ std::string error_body(const stacyvm::Error& error, const std::string& request_i
   return '{' + error_members(error) + ",\"request_id\":" + text::json_string(request_id) + "}\n";
 }
 
-std::string Gateway::refusal(int status, std::string_view why, const std::string& request_id) {
+std::string Gateway::refusal(int status, std::string_view why, std::string& request_id) {
+  if (request_id.empty()) request_id = new_request_id();
   const char* code = status >= 500 ? (status == 503 ? "UNAVAILABLE" : status == 500 ? "INTERNAL_ERROR" : "UNSUPPORTED") : status == 408 ? "TIMEOUT" : "BAD_REQUEST";
   return error_body(code, why, request_id);
 }
@@ -185,7 +190,7 @@ Call Gateway::open(http::Exchange& exchange, Match match, std::string request_id
 
 void Gateway::serve(http::Exchange& exchange) {
   const std::string request_id = request_id_of(exchange);
-  exchange.set_header("X-Request-ID", request_id);
+  exchange.set_request_id(request_id);
   exchange.set_header("X-Content-Type-Options", "nosniff");
   exchange.set_header("Cache-Control", "no-store");
   const auto refuse = [&](int status, const char* code, const char* message) { exchange.answer(status, kJson, error_body(code, message, request_id)); };

@@ -7,6 +7,7 @@
 
 #include "../http/exchange.hpp"
 #include "config.hpp"
+#include "request_log.hpp"
 #include "routes.hpp"
 
 namespace serve {
@@ -21,12 +22,14 @@ struct Call {
 
 class Gateway final : public http::Handler {
  public:
-  /// Both outlive it.
-  Gateway(stacyvm::Instance& instance, const Config& config);
+  /// All outlive it.
+  Gateway(stacyvm::Instance& instance, const Config& config, const RequestLog& log);
 
   void serve(http::Exchange& exchange) override;
   void converse(http::Exchange& exchange, http::Socket& socket) override;
-  std::string refusal(int status, std::string_view why, const std::string& request_id) override;
+  std::string refusal(int status, std::string_view why, std::string& request_id) override;
+  void served(const http::Outcome& outcome) noexcept override { log_.served(outcome); }
+  void failed(const std::string& request_id, std::string_view why) noexcept override { log_.failed(request_id, why); }
 
  private:
   bool origin_allowed(const http::Exchange& exchange, const std::string& origin) const;
@@ -40,6 +43,7 @@ class Gateway final : public http::Handler {
 
   stacyvm::Instance& instance_;
   const Config& config_;
+  const RequestLog& log_;
   const std::string openapi_;
 };
 

@@ -9,12 +9,13 @@ import time
 import unittest
 
 from serving import Serving, arguments, eventually
-from wire import Closed, Events, Wire
+from wire import Closed, Events, WebSocket, Wire
 
 LIST = "/api/v1/sandboxes"
 HEAD_BYTES, FIELDS, FIELD_BYTES, TARGET_BYTES = 64 << 10, 100, 8_000, 8_000
 JSON_BYTES = 64 << 20
 HEAD_SECONDS, SILENCE_SECONDS = 10, 10
+REQUEST_ID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")  # RFC 9562 version 4
 
 server = None
 
@@ -44,6 +45,8 @@ class Malformed(unittest.TestCase):
             self.assertEqual(answer.status, status)
             self.assertEqual(set(answer.json()), {"code", "message", "request_id"})
             self.assertEqual(answer.header("Connection"), "close")
+            self.assertRegex(answer.json()["request_id"], REQUEST_ID)
+            self.assertEqual(answer.json()["request_id"], answer.header("X-Request-ID"))
             self.assertTrue(wire.is_closed())
 
     def test_bodies_of_two_lengths(self):
@@ -278,11 +281,10 @@ class Answers(unittest.TestCase):
         for given in ("abc-1", "x" * 128, "!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~"):
             answer = server.ask("GET", "/none", headers=[("X-Request-ID", given)])
             self.assertEqual((answer.header("X-Request-ID"), answer.json()["request_id"]), (given, given))
-        uuid = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
         seen = set()
         for given in (None, "", "a b", "x" * 129, "a\xe9", "a\tb"):
             answer = server.ask("GET", "/none", headers=[("X-Request-ID", given)] if given is not None else [])
-            self.assertRegex(answer.header("X-Request-ID"), uuid)
+            self.assertRegex(answer.header("X-Request-ID"), REQUEST_ID)
             self.assertEqual(answer.json()["request_id"], answer.header("X-Request-ID"))
             seen.add(answer.header("X-Request-ID"))
         self.assertEqual(len(seen), 6)
@@ -303,6 +305,42 @@ class Answers(unittest.TestCase):
         for target in (LIST, "/none"):
             answer = server.ask("GET", target)
             self.assertEqual((answer.header("X-Content-Type-Options"), answer.header("Cache-Control")), ("nosniff", "no-store"))
+
+
+class Log(unittest.TestCase):
+    STAMP = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
+
+    def line(self, server, words):
+        """The one line of the log with these words: it is written after the answer."""
+        eventually(lambda: any(words in line for line in server.log))
+        found = [line for line in server.log if words in line]
+        self.assertEqual(len(found), 1, server.log)
+        return found[0]
+
+    def test_every_request_has_a_line_at_debug(self):
+        with Serving("logging:\n  level: debug\n") as server:
+            sandbox = server.spawn()
+            server.ask("GET", "/api/v1/health?token=secret-1", headers=[("X-Request-ID", "log-1"), ("X-API-Key", "secret-2")])
+            self.assertRegex(self.line(server, "log-1"), self.STAMP + r"debug GET /api/v1/health 200 \d+\.\d{3}ms 127\.0\.0\.1 log-1\n$")
+            server.ask("GET", f"{LIST}/sb-1", headers=[("X-Request-ID", "log-2")])
+            self.assertRegex(self.line(server, "log-2"), self.STAMP + rf"debug GET {LIST}/sb-1 404 \d+\.\d{{3}}ms 127\.0\.0\.1 log-2\n$")
+            with server.wire() as wire:
+                wire.send("GET / HTTP/1.1\r\n\r\n")
+                id_ = wire.answer().header("X-Request-ID")
+            self.assertRegex(self.line(server, id_), self.STAMP + rf"debug - - 400 0\.000ms 127\.0\.0\.1 {id_}\n$")
+            with server.wire() as wire:
+                socket_ = WebSocket(wire, f"{sandbox.path}/exec/ws", ["X-Request-ID: log-3"])
+                socket_.say(type="start", command="cat")
+                socket_.say(type="stdin", data="secret-3", eof=True)
+                socket_.rest()
+            self.assertRegex(self.line(server, "log-3"), self.STAMP + rf"debug GET {sandbox.path}/exec/ws 101 \d+\.\d{{3}}ms 127\.0\.0\.1 log-3\n$")
+        self.assertNotIn("secret", "".join(server.log))
+
+    def test_else_none_that_was_served(self):
+        with Serving() as server:
+            self.assertEqual(server.ask("GET", "/api/v1/health").status, 200)
+            self.assertEqual(server.ask("GET", "/none").status, 404)
+        self.assertEqual(len(server.log), 1, server.log)  # where it listens
 
 
 class Slow(unittest.TestCase):

@@ -309,8 +309,7 @@ class Adapter::Implementation final : public httplib::Server {
     state.outcome.client_address = client_address;
     state.outcome.took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
     handler_.served(state.outcome);
-    if (!served || upgraded || state.close) return false;
-    return connection.body_ended() || connection.skip_body();
+    return served && !upgraded && !state.close;
   }
 
  private:

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 
@@ -18,8 +19,7 @@ using std::chrono::milliseconds;
 constexpr size_t kPiece = 64u << 10;
 constexpr size_t kHeadPiece = 4u << 10;          // what most heads, with a small body, fit in
 constexpr size_t kKept = 16u << 10;              // bytes of buffer that an idle connection may keep
-constexpr size_t kSkip = 256u << 10;             // bytes of an unwanted body that are read over
-constexpr milliseconds kSkipTime{1'000};         // and how long that may take
+constexpr milliseconds kLinger{2'000};           // for a client to read the last answer, and to stop sending
 constexpr int kProbeAfter = 30, kProbeEvery = 10, kProbes = 3;  // seconds, seconds, times: a peer that has vanished is noticed within a minute
 
 constexpr ssize_t kLate = -2;
@@ -119,6 +119,11 @@ Connection::HeadResult Connection::read_head() {
   }
 }
 
+void Connection::skip_head() noexcept {
+  at_ += head_size_;
+  head_size_ = 0;
+}
+
 void Connection::begin_body(const Head& head) noexcept {
   framing_ = head.framing;
   left_ = head.length;
@@ -148,19 +153,23 @@ Connection::Body Connection::read_body(std::string& out) {
   return Body::more;
 }
 
-bool Connection::skip_body() {
-  const auto end = Clock::now() + kSkipTime;
-  const auto read = deadlines_.read;
-  deadlines_.read = kSkipTime;
-  size_t skipped = 0;
-  std::string piece;
-  while (!body_ended_ && skipped < kSkip && Clock::now() < end) {
-    piece.clear();
-    if (read_body(piece) != Body::more) return false;
-    skipped += piece.size();
+void Connection::linger() noexcept {
+  if (tls_) {
+    const std::lock_guard lock(tls_mutex_);
+    tls_->close_notify();
   }
-  deadlines_.read = read;
-  return body_ended_;
+  (void)::shutdown(fd_, SHUT_WR);
+  const auto end = Clock::now() + kLinger;
+  std::array<char, kKept> unwanted;
+  while (Clock::now() < end) {
+    ssize_t n;
+    do n = ::recv(fd_, unwanted.data(), unwanted.size(), MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) continue;
+    if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) return;
+    pollfd wait{fd_, POLLIN, 0};
+    (void)::poll(&wait, 1, left_ms(end));
+  }
 }
 
 ssize_t Connection::read_raw(char* data, size_t size) {

@@ -38,9 +38,11 @@ class Connection {
   Wait wait_request();
 
   enum class HeadResult : uint8_t { complete, closed, late, too_large };
-  /// Reads on until the head is whole; head() has it then, and read_raw() begins with it.
+  /// Reads on until the head is whole; head() has it then, and read_raw() begins with it, or behind it after skip_head().
   HeadResult read_head();
   std::string_view head() const noexcept { return std::string_view(in_).substr(at_, head_size_); }
+
+  void skip_head() noexcept;
 
   /// What the head said of the body that follows it.
   void begin_body(const Head& head) noexcept;
@@ -48,8 +50,9 @@ class Connection {
   /// Appends what comes next of the body, about 64 KiB at most.
   Body read_body(std::string& out);
   bool body_ended() const noexcept { return body_ended_; }
-  /// Reads over what is left of a body, if that is little and comes soon. False: the connection is of no more use.
-  bool skip_body();
+  /// Says that nothing more comes, and reads over what the client still sends, until it has gone or for 2 s: a socket that is closed with bytes unread is
+  /// reset, and the client may then lose what was said last (RFC 9112 section 9.6).
+  void linger() noexcept;
 
   /// As recv(2): bytes of the head, and after a protocol switch whatever comes. 0: the client closed; -1: an error, or nothing within the time.
   ssize_t read_raw(char* data, size_t size);

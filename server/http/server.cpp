@@ -229,14 +229,21 @@ class Server::Implementation {
       if (came != Connection::Wait::ready || !entry.idle_since.compare_exchange_strong(since, kBusy)) return;
       switch (connection.read_head()) {
         case Connection::HeadResult::complete: break;
-        case Connection::HeadResult::too_large: return adapter_->refuse(connection, {431, "the request's head is larger than 64 KiB"}, address);
-        case Connection::HeadResult::late: return adapter_->refuse(connection, {408, "the request's head did not come within 10 s"}, address);
+        case Connection::HeadResult::too_large: return refuse(connection, {431, "the request's head is larger than 64 KiB"}, address);
+        case Connection::HeadResult::late: return refuse(connection, {408, "the request's head did not come within 10 s"}, address);
         case Connection::HeadResult::closed: return;
       }
       Head head;
-      if (const auto refusal = check_head(connection.head(), head)) return adapter_->refuse(connection, *refusal, address);
-      if (!adapter_->serve(connection, head, address, options_.tls != nullptr)) return;
+      if (const auto refusal = check_head(connection.head(), head)) return refuse(connection, *refusal, address);
+      if (adapter_->serve(connection, head, address, options_.tls != nullptr)) continue;
+      if (!connection.body_ended()) connection.linger();
+      return;
     }
+  }
+
+  void refuse(Connection& connection, const Refusal& refusal, const std::string& address) {
+    adapter_->refuse(connection, refusal, address);
+    connection.linger();
   }
 
   size_t drain() {

@@ -11,6 +11,9 @@
 #include <limits>
 #include <thread>
 #include <utility>
+#include <vector>
+
+#include "ranges.hpp"
 
 namespace http {
 namespace {
@@ -18,31 +21,49 @@ namespace {
 constexpr const char* kRoute = "/";  // every request's, so that the library matches nothing that a client wrote
 constexpr time_t kPingSeconds = 30;
 
-bool has_token(const std::string& list, std::string_view wanted) {
-  const auto lower = [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c | 0x20 : c); };
+bool has_token(std::string_view list, std::string_view wanted) {
   for (size_t at = 0; at <= list.size();) {
     const size_t end = std::min(list.find(',', at), list.size());
-    std::string_view token = std::string_view(list).substr(at, end - at);
-    while (!token.empty() && (token.front() == ' ' || token.front() == '\t')) token.remove_prefix(1);
-    while (!token.empty() && (token.back() == ' ' || token.back() == '\t')) token.remove_suffix(1);
-    if (std::equal(token.begin(), token.end(), wanted.begin(), wanted.end(), [&](char a, char b) { return lower(a) == b; })) return true;
+    if (is_named(trimmed(list.substr(at, end - at)), wanted)) return true;
     at = end + 1;
   }
   return false;
+}
+
+/// What the library is told of the fields. It would decode percent signs in values, of several of one name take any, and refuse requests for an Accept or a
+/// Range that it cannot read: so it is shown the request line alone, and given the fields when it has read that.
+httplib::Headers headers_of(std::string_view head, bool http_1_0) {
+  httplib::Headers headers;
+  for (const auto& [name, value] : fields_of(head)) {
+    // Neither means anything to HTTP/1.0 (RFC 9110 sections 7.8 and 10.1.1); the library would answer Expect before anybody has looked at the request.
+    if (is_named(name, "expect") || (http_1_0 && is_named(name, "upgrade"))) continue;
+    const auto [same, end] = headers.equal_range(std::string(name));
+    if (same == end)
+      headers.emplace(name, value);
+    else
+      same->second.append(", ").append(value);  // section 5.3: what is no list is then no such value either
+  }
+  return headers;
 }
 
 /// The library's view of a connection. One thread reads it: closing a WebSocket, which the library follows with reading the client's answer, is then
 /// safe in another one, while the first goes on to read.
 class LibraryStream final : public httplib::Stream {
  public:
-  explicit LibraryStream(Connection& connection) : connection_(connection), reader_(std::this_thread::get_id()) {}
-  bool is_readable() const override { return connection_.has_input(); }
+  /// `first`: what is read before anything else.
+  LibraryStream(Connection& connection, std::string first) : connection_(connection), first_(std::move(first)), reader_(std::this_thread::get_id()) {}
+  bool is_readable() const override { return at_ < first_.size() || connection_.has_input(); }
   bool wait_readable() const override { return true; }  // read() waits
   bool wait_writable() const override { return true; }  // write() waits
   bool is_peer_alive() const override { return true; }  // write() tells
   /// The library takes the few bytes of a frame's head for one piece, however they come: up to so many are waited for.
   ssize_t read(char* data, size_t size) override {
     if (!is_reader()) return -1;
+    if (at_ < first_.size()) {
+      const size_t n = first_.copy(data, size, at_);
+      at_ += n;
+      return static_cast<ssize_t>(n);
+    }
     size_t done = 0;
     do {
       const ssize_t n = connection_.read_raw(data + done, size - done);
@@ -65,6 +86,8 @@ class LibraryStream final : public httplib::Stream {
   bool is_reader() const noexcept { return reader_ == std::this_thread::get_id(); }
 
   Connection& connection_;
+  const std::string first_;
+  size_t at_ = 0;
   const std::thread::id reader_;
 };
 
@@ -109,6 +132,7 @@ struct Current {
   const std::string* client_address = nullptr;
   bool encrypted = false;
   bool close = false;  // after this answer
+  bool expects = false;  // the client sends its body when it is asked for it
   uint64_t size = 0;   // of what ranges were asked of
   Outcome outcome;
 };
@@ -148,6 +172,10 @@ class LibraryExchange final : public Exchange {
   }
 
   Body read_body(const std::function<bool(std::string_view)>& take) override {
+    if (std::exchange(state_.expects, false) && !state_.connection->body_ended() && !state_.connection->has_input()) {
+      constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+      (void)state_.connection->write(kContinue.data(), kContinue.size());  // reading tells of a client who has gone
+    }
     std::string piece;
     while (!state_.connection->body_ended()) {
       piece.clear();
@@ -182,23 +210,28 @@ class LibraryExchange final : public Exchange {
   void stream(int status, const std::string& type, std::function<bool(Sink&)> write) override {
     if (!response_) return;
     response_->status = status;
-    response_->set_chunked_content_provider(type, [write = std::move(write), client = client(), stop = stop_](size_t, httplib::DataSink& sink) {
+    const auto provide = [write = std::move(write), client = client(), stop = stop_](size_t, httplib::DataSink& sink) {
       LibrarySink out(sink, client, stop);
       if (!write(out)) return false;
       sink.done();
       return true;
-    });
+    };
+    if (request_.version == "HTTP/1.0")
+      response_->set_content_provider(type, provide);  // to the connection's end: chunks are none of its (RFC 9112 section 6.1)
+    else
+      response_->set_chunked_content_provider(type, provide);
   }
   void ranges(const std::string& type, uint64_t size, std::function<bool(uint64_t, uint64_t, Sink&)> write) override {
     if (!response_) return;
     // A part of what has changed meanwhile would not fit to the parts that the client has (RFC 9110 section 13.1.5).
-    if (request_.has_header("If-Range") && request_.get_header_value("If-Range") != response_->get_header_value("ETag"))
-      const_cast<httplib::Request&>(request_).ranges.clear();  // it is no constant: Implementation::serve has it made
-    // The last 10 bytes of 5 are all (section 14.1.2); to the library they are an error.
-    for (auto& [first, last] : const_cast<httplib::Request&>(request_).ranges)
-      if (first == -1 && last > 0 && static_cast<uint64_t>(last) > size) last = static_cast<ssize_t>(size);
+    const bool changed = request_.has_header("If-Range") && request_.get_header_value("If-Range") != response_->get_header_value("ETag");
+    const auto wanted = request_.method != "GET" || changed ? std::nullopt : parse_ranges(request_.get_header_value("Range"), size);
+    auto& ranges = const_cast<httplib::Request&>(request_).ranges;  // it is no constant: Implementation::serve has it made
+    ranges.clear();
+    for (const Range& each : wanted.value_or(std::vector<Range>())) ranges.emplace_back(static_cast<ssize_t>(each.first), static_cast<ssize_t>(each.last));
+    if (wanted && wanted->empty()) ranges.emplace_back(static_cast<ssize_t>(size), static_cast<ssize_t>(size));  // the library refuses it
     state_.size = size;
-    response_->status = request_.ranges.empty() ? 200 : 206;
+    response_->status = wanted ? 206 : 200;
     response_->set_content_provider(size, type, [write = std::move(write), client = client(), stop = stop_](size_t offset, size_t length, httplib::DataSink& sink) {
       LibrarySink out(sink, client, stop);
       return write(offset, length, out);
@@ -270,7 +303,8 @@ class Adapter::Implementation final : public httplib::Server {
       std::string unwanted;
       while (!current->connection->body_ended() && current->connection->has_input() && current->connection->read_body(unwanted) == Connection::Body::more) unwanted.clear();
       if (!current->connection->body_ended()) current->close = true;
-      response.set_header("Connection", current->close ? "close" : "keep-alive");
+      const std::string connection = current->close ? "close" : "keep-alive";
+      response.set_header("Connection", response.has_header("Upgrade") ? connection + ", Upgrade" : connection);
     });
     set_exception_handler([this](const httplib::Request&, httplib::Response& response, const std::exception_ptr& thrown) {
       try {
@@ -288,9 +322,11 @@ class Adapter::Implementation final : public httplib::Server {
 
   bool serve(Connection& connection, const Head& head, const std::string& client_address, bool encrypted) {
     const auto begin = std::chrono::steady_clock::now();
-    LibraryStream stream(connection);
-    Current state{&connection, &client_address, encrypted, false, 0, {}};
+    const std::string_view text = connection.head();  // is there until a body is read
+    LibraryStream stream(connection, std::string(text.substr(0, text.find("\r\n"))) + "\r\n\r\n");
+    Current state{&connection, &client_address, encrypted};
     const Serving serving(state);
+    connection.skip_head();
     connection.begin_body(head);
     bool closed = false, upgraded = false;
     const bool served = process_request(
@@ -301,9 +337,10 @@ class Adapter::Implementation final : public httplib::Server {
           request.body_consumed_ = true;
           state.outcome.method = request.method;
           state.outcome.path = request.target.substr(0, request.target.find('?'));
-          state.close = request.version == "HTTP/1.0" || has_token(request.get_header_value("Connection"), "close");
-          // Ranges are of what is read; the library would apply them to any answer.
-          if (request.method != "GET") request.ranges.clear();
+          const bool http_1_0 = request.version == "HTTP/1.0";
+          request.headers = headers_of(text, http_1_0);
+          state.expects = head.expects_continue && !http_1_0;
+          state.close = http_1_0 || has_token(request.get_header_value("Connection"), "close");
         },
         &upgraded);
     state.outcome.client_address = client_address;
@@ -320,8 +357,8 @@ class Adapter::Implementation final : public httplib::Server {
 
   std::string refusal(httplib::Response& response, std::string_view why) {
     std::string body = handler_.refusal(response.status, why, current->outcome.request_id);
+    for (const char* name : {"Content-Type", "X-Request-ID"}) response.headers.erase(name);
     response.set_header("Content-Type", "application/json");
-    response.headers.erase("X-Request-ID");
     response.set_header("X-Request-ID", current->outcome.request_id);
     return body;
   }

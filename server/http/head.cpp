@@ -22,16 +22,6 @@ bool is_token(std::string_view text) noexcept {
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
-bool is_named(std::string_view name, std::string_view lower_case) noexcept {
-  return std::equal(name.begin(), name.end(), lower_case.begin(), lower_case.end(), [](char a, char b) { return lower(a) == b; });
-}
-
-std::string_view trimmed(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 /// Up to 10^18, so that it never overflows.
 bool parse_length(std::string_view text, uint64_t& out) noexcept {
   if (text.empty() || text.size() > 18) return false;
@@ -70,6 +60,16 @@ std::optional<Refusal> check_request_line(std::string_view line, std::string_vie
 }
 
 }  // namespace
+
+bool is_named(std::string_view name, std::string_view lower_case) noexcept {
+  return std::equal(name.begin(), name.end(), lower_case.begin(), lower_case.end(), [](char a, char b) { return lower(a) == b; });
+}
+
+std::string_view trimmed(std::string_view text) noexcept {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
 
 size_t find_head_end(std::string_view bytes) noexcept {
   const size_t at = bytes.find("\r\n\r\n");
@@ -112,6 +112,7 @@ std::optional<Refusal> check_head(std::string_view bytes, Head& out) noexcept {
       ++codings;
       if (!is_named(value, "chunked")) return Refusal{501, "the only transfer coding is chunked"};
     }
+    if (is_named(name, "expect") && is_named(value, "100-continue")) out.expects_continue = true;
     if (is_named(name, "upgrade") && is_named(value, "h2c")) return Refusal{400, "this server speaks HTTP/1.1"};
   }
   if (!ended || !bytes.empty()) return Refusal{400, "malformed request"};
@@ -121,6 +122,17 @@ std::optional<Refusal> check_head(std::string_view bytes, Head& out) noexcept {
   if (codings == 1) out.framing = Framing::chunked;
   if (!has_body(method) && (out.framing == Framing::chunked || out.length > 0)) return Refusal{400, "this method takes no body"};
   return std::nullopt;
+}
+
+std::vector<Field> fields_of(std::string_view head) {
+  std::vector<Field> fields;
+  head.remove_prefix(head.find("\r\n") + 2);
+  for (size_t end; (end = head.find("\r\n")) > 0 && end != head.npos; head.remove_prefix(end + 2)) {
+    const std::string_view line = head.substr(0, end);
+    const size_t colon = line.find(':');
+    fields.push_back({line.substr(0, colon), trimmed(line.substr(colon + 1))});
+  }
+  return fields;
 }
 
 void ChunkDecoder::step(char byte) noexcept {

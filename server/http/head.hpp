@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace http {
 
@@ -19,6 +20,7 @@ enum class Framing : uint8_t { none, length, chunked };
 struct Head {
   Framing framing = Framing::none;
   uint64_t length = 0;  // Framing::length: bytes of body
+  bool expects_continue = false;  // "Expect: 100-continue"
 };
 
 /// Why a request is not served, and that nothing after it can be read.
@@ -34,6 +36,18 @@ size_t find_head_end(std::string_view bytes) noexcept;
 /// folded line, no blank before a colon, one Content-Length, Transfer-Encoding only "chunked" and never beside it, one Host, and no body where a
 /// method has no use for one.
 std::optional<Refusal> check_head(std::string_view bytes, Head& out) noexcept;
+
+/// One field as it came, without the blanks around its value.
+struct Field {
+  std::string_view name, value;
+};
+/// The fields of a head that check_head() let in.
+std::vector<Field> fields_of(std::string_view head);
+
+/// Whether a word is this one, in letters of whichever case (ASCII).
+bool is_named(std::string_view word, std::string_view lower_case) noexcept;
+/// Without the blanks and tabs around it.
+std::string_view trimmed(std::string_view text) noexcept;
 
 /// Takes the chunked coding off a body (RFC 9112 section 7.1), whatever pieces it comes in. Extensions and trailers are read over, within limits.
 class ChunkDecoder {

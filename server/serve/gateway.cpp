@@ -120,7 +120,11 @@ void Gateway::act(http::Exchange& exchange, const Call& call) const {
     case Form::terminal:
     case Form::attach:
     case Form::port:
-    case Form::operation_stream: throw Refused(426, "BAD_REQUEST", "this is a WebSocket: ask for an upgrade");
+    case Form::operation_stream:
+      // What is asked for, and which (RFC 9110 section 15.5.22, RFC 6455 section 4.2.2).
+      exchange.set_header("Upgrade", "websocket");
+      exchange.set_header("Sec-WebSocket-Version", "13");
+      throw Refused(426, "BAD_REQUEST", "this is a WebSocket: ask for an upgrade");
     case Form::operation: return answer_operation(exchange, call);
     case Form::openapi: return exchange.answer(200, kJson, openapi_);
     case Form::docs:

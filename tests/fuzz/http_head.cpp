@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "harness.hpp"
+#include "http/ranges.hpp"
 #include "serve/routes.hpp"
 
 namespace {
@@ -33,6 +34,11 @@ Content unchunked(std::string_view in, size_t piece_size) {
   return content;
 }
 
+void check_ranges(std::string_view field) {
+  for (const uint64_t size : {uint64_t{0}, uint64_t{10}, ~uint64_t{0}})
+    for (const auto& [first, last] : http::parse_ranges(field, size).value_or(std::vector<http::Range>())) SVM_INVARIANT(first <= last && last < size);
+}
+
 void check_target(std::string_view head) {
   const size_t start = head.find(' ') + 1;
   const std::string_view method = head.substr(0, start - 1), target = head.substr(start, head.find(' ', start) - start);
@@ -58,6 +64,10 @@ void check_head(std::string_view bytes) {
   SVM_INVARIANT(head.length == 0 || head.framing == http::Framing::length);
   SVM_INVARIANT(head.length < 1'000'000'000'000'000'000u);
   check_target(bytes);
+  for (const auto& [name, value] : http::fields_of(bytes)) {
+    SVM_INVARIANT(!name.empty() && name.find_first_of(": \t\r\n") == name.npos && value == http::trimmed(value) && value.find_first_of("\r\n") == value.npos);
+    check_ranges(value);
+  }
 }
 
 }  // namespace

@@ -99,6 +99,16 @@ class OneKey(unittest.TestCase):
             self.assertEqual(server.ask("GET", LIST).status, 200)
 
 
+class OddKeys(unittest.TestCase):
+    def test_a_key_is_bytes_and_nothing_else(self):
+        with Serving("auth:\n  api_key: 'a%41=b'\n") as server:
+            for wrong in (["X-API-Key: aA=b"], ["X-API-Key: a%2541=b"], ["X-API-Key: wrong", "X-API-Key: a%41=b"], ["X-API-Key: a%41=b", "X-API-Key: wrong"]):
+                self.assertEqual(server.ask("GET", LIST, headers=wrong).status, 401, wrong)
+            self.assertEqual(server.ask("GET", f"{LIST}?api_key=a%2541=b&X-API-Key=a%2541=b").status, 401)
+            server.headers = [("X-API-Key", "a%41=b")]
+            self.assertEqual(server.ask("GET", LIST).status, 200)
+
+
 class Pages(unittest.TestCase):
     ALLOWED = "https://app.example"
 

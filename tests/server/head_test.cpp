@@ -1,5 +1,6 @@
 // The head of a request: what is let in, what is refused and how, at each limit and one beyond.
 #include "http/head.hpp"
+#include "http/ranges.hpp"
 
 #include <doctest/doctest.h>
 
@@ -173,6 +174,44 @@ TEST_CASE("lines between chunks have limits") {
   for (size_t i = 0; i < kMost / 8; ++i) trailers += std::string(8, 'a') + "\r\n";
   CHECK(unchunked("0\r\n" + trailers + "\r\n", 1'000).ended);
   CHECK(unchunked("0\r\n" + trailers + "a\r\n\r\n", 1'000).malformed);
+}
+
+TEST_CASE("fields are as they came") {
+  const std::string head = "GET / HTTP/1.1\r\nHost: a\r\nA:\t %41=%zz \t\r\nEmpty:\r\n\r\n";
+  CHECK(status_of(head) == 0);
+  const auto fields = http::fields_of(head);
+  REQUIRE(fields.size() == 3);
+  CHECK(fields[0].name == "Host");
+  CHECK(fields[1].value == "%41=%zz");
+  CHECK(fields[2].value == "");
+  CHECK(http::fields_of("GET / HTTP/1.0\r\n\r\n").empty());
+}
+
+TEST_CASE("a client that waits to be asked for its body") {
+  Head head;
+  CHECK(status_of_fields("Expect: 100-Continue\r\n", "POST", &head) == 0);
+  CHECK(head.expects_continue);
+  CHECK(status_of_fields("Expect: other\r\n", "POST", &head) == 0);
+  CHECK_FALSE(head.expects_continue);
+}
+
+TEST_CASE("ranges (RFC 9110, section 14.1.2)") {
+  using Ranges = std::vector<http::Range>;
+  const auto of = [](const std::string& field, uint64_t size = 10) { return http::parse_ranges(field, size); };
+  CHECK(of("bytes=0-0") == Ranges{{0, 0}});
+  CHECK(of("BYTES=2-") == Ranges{{2, 9}});
+  CHECK(of("bytes=2-99") == Ranges{{2, 9}});
+  CHECK(of("bytes=-3") == Ranges{{7, 9}});
+  CHECK(of("bytes=-11") == Ranges{{0, 9}});
+  CHECK(of("bytes= 0-1 ,,\t5-6,") == Ranges{{0, 1}, {5, 6}});
+  CHECK(of("bytes=0-99999999999999999999,-99999999999999999999") == Ranges{{0, 9}, {0, 9}});
+  // One that there is not among those that there are.
+  CHECK(of("bytes=10-,1-1,-0") == Ranges{{1, 1}});
+  for (const char* none : {"bytes=10-", "bytes=10-11", "bytes=-0", "bytes=18446744073709551615-", "bytes=18446744073709551616-18446744073709551617"}) CHECK_MESSAGE(of(none) == Ranges{}, none);
+  CHECK(of("bytes=0-,-1", 0) == Ranges{});
+  for (const char* malformed : {"", "bytes", "bytes=", "bytes=,", "lines=0-1", "bytes =0-1", "bytes=-", "bytes=a-1", "bytes=1-a", "bytes=2-1", "bytes=0 -1", "bytes=+0-1", "bytes=0-1;2-3", "bytes=0-1-2",
+                                "bytes=0", "bytes=0-1,x"})
+    CHECK_MESSAGE(of(malformed) == std::nullopt, malformed);
 }
 
 TEST_CASE("percent-decoding (RFC 3986, section 2.1)") {

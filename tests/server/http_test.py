@@ -223,6 +223,12 @@ class Connections(unittest.TestCase):
             self.assertEqual(wire.answer().status, 400)
             self.assertEqual(wire.ask("GET", LIST).status, 200)
 
+    def test_nobody_is_asked_for_a_body_that_is_not_wanted(self):
+        for line, *fields in (("POST /none HTTP/1.1", "Content-Length: 2"), (f"POST {LIST}/none/exec HTTP/1.0", "Content-Length: 2"), (f"GET {LIST} HTTP/1.1",)):
+            with self.subTest(line), server.wire() as wire:
+                wire.send(head_of(line, "Expect: 100-continue", *fields) + ("{}" if "1.0" in line else ""))
+                self.assertIn(wire.answer().status, (200, 400, 404))
+
     def test_a_client_that_sends_on_reads_why_it_is_not_heard(self):
         """It is not reset while it sends: it may look for an answer only afterwards."""
         size = 16 << 20
@@ -234,9 +240,9 @@ class Connections(unittest.TestCase):
                 self.assertTrue(wire.is_closed())
 
     def test_connections_end_when_the_client_says_so(self):
-        for version, field in (("HTTP/1.1", "Connection: close"), ("HTTP/1.1", "Connection: x, Close"), ("HTTP/1.0", "A: b")):
-            with self.subTest(version=version, field=field), server.wire() as wire:
-                wire.send(head_of(f"GET {LIST} {version}", field))
+        for version, *fields in (("HTTP/1.1", "Connection: close"), ("HTTP/1.1", "Connection: x, Close"), ("HTTP/1.1", "Connection: keep-alive", "Connection: close"), ("HTTP/1.0", "A: b")):
+            with self.subTest(version=version, fields=fields), server.wire() as wire:
+                wire.send(head_of(f"GET {LIST} {version}", *fields))
                 answer = wire.answer()
                 self.assertEqual((answer.status, answer.header("Connection")), (200, "close"))
                 self.assertTrue(wire.is_closed())
@@ -261,6 +267,39 @@ class Connections(unittest.TestCase):
                 if end % 2:
                     wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset
         self.assertTrue(eventually(lambda: server.descriptors() <= before), (before, server.descriptors()))
+
+
+class Fields(unittest.TestCase):
+    """What a field says is what its bytes say, and one that means nothing here changes nothing."""
+
+    def test_values_are_not_percent_decoded(self):
+        with server.wire() as wire:
+            answer = wire.ask("GET", LIST, headers=["Connection: %63lose", "X-Request-ID: a%41%0d%0a"])
+            self.assertEqual((answer.header("Connection"), answer.header("X-Request-ID")), ("keep-alive", "a%41%0d%0a"))
+
+    def test_one_that_is_there_twice_is_neither(self):
+        answer = server.ask("GET", LIST, headers=["X-Request-ID: a", "X-Request-ID: b"])
+        self.assertNotIn(answer.header("X-Request-ID"), ("a", "b"))
+
+    def test_what_a_client_would_like_best_is_no_reason_to_refuse_it(self):
+        for field in ("Accept: ;;;", "Accept: a/b;q=2", "Accept: */*;q=abc", "Range: lines=1-2", "Range: bytes=x", "Range: bytes=-0", "Expect: something"):
+            self.assertEqual(server.ask("GET", LIST, headers=[field]).status, 200, field)
+
+    def test_an_old_client_gets_no_chunks(self):
+        with server.wire() as wire:
+            wire.send(head_of("GET /api/v1/events HTTP/1.0"))
+            answer = wire.head()
+            self.assertEqual((answer.status, answer.header("Transfer-Encoding"), answer.header("Connection")), (200, None, "close"))
+            self.assertEqual(wire.until(b"\n\n"), b": connected")
+
+    def test_an_upgrade_that_is_none_is_told_what_would_be_one(self):
+        fields = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
+        for line, version in (("HTTP/1.1", "8"), ("HTTP/1.0", "13")):  # for HTTP/1.0 there are no upgrades
+            with self.subTest(line), server.wire() as wire:
+                wire.send(head_of(f"GET {LIST}/none/exec/ws {line}", *fields, f"Sec-WebSocket-Version: {version}"))
+                answer = wire.answer()
+                self.assertEqual((answer.status, answer.header("Upgrade"), answer.header("Sec-WebSocket-Version")), (426, "websocket", "13"))
+                self.assertIn("Upgrade", answer.header("Connection"))
 
 
 class Answers(unittest.TestCase):

@@ -72,7 +72,7 @@ Verb add_serve(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("serve", "Serve sandboxes over HTTP, until SIGTERM; they outlive the server");
   verb->add_option("--config", options->config, "Configuration file; ./stacyvm.yaml if there is one");
   verb->add_option("--host", options->host, "Address to listen at, over server.host");
-  verb->add_option("--port", options->port, "Port to listen at, over server.port; 0: any that is free")->check(CLI::Range(0, 65535));
+  verb->add_option("--port", options->port, "Port to listen at, over server.port; 0: any that is free")->check(CLI::Range(0, 65535) & CLI::Validator([](const std::string& text) { return text.find_first_not_of("0123456789") == text.npos ? "" : "give a number, in decimal"; }, ""));
   verb->add_option("--state-dir", options->state_dir, "Where sandboxes are remembered, over server.state_dir");
   return {verb, false, [options](const CommandWords&) { return run_server(*options); }};
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstring>
 #include <stdexcept>
 
 namespace http {
@@ -28,8 +29,10 @@ ssize_t answer(SSL* ssl, int result, bool& other_way, int expected) noexcept {
 }
 
 std::string why() {
-  const char* reason = ERR_reason_error_string(ERR_get_error());
+  const unsigned long error = ERR_get_error();
   ERR_clear_error();
+  if (ERR_SYSTEM_ERROR(error)) return std::strerror(ERR_GET_REASON(error));
+  const char* reason = ERR_reason_error_string(error);
   return reason ? reason : "unknown reason";
 }
 

@@ -82,6 +82,14 @@ void check_origin(const std::string& key, const Value& value, const std::string&
   if (scheme == 0 || origin.size() == scheme || origin.find_first_of("/?# ", scheme) != origin.npos) fail(value.where, key, "give origins like https://app.example, without a path, or *");
 }
 
+/// What nobody could give in a header, or everybody who gives nothing.
+void check_key(const std::string& key, const Value& value) {
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  const bool control = std::any_of(value.text.begin(), value.text.end(), [](char c) { return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7f'; });
+  if (value.text.empty() || control || is_blank(value.text.front()) || is_blank(value.text.back()))
+    fail(value.where, key, "give a key without control characters, and without blanks around it; or leave it out");
+}
+
 /// Keys of the server itself.
 struct Key {
   const char* name;
@@ -109,8 +117,14 @@ const std::vector<Key>& keys() {
       {"server.max_connections_per_address", false, [](Config& c, const std::string& k, const Value& v) { c.max_connections_per_address = number(k, v, 1, 65'536); }},
       {"server.shutdown_timeout", false, [](Config& c, const std::string& k, const Value& v) { c.shutdown_timeout_ms = milliseconds(k, v); }},
       {"server.state_dir", false, text(&Config::state_dir)},
-      {"auth.api_key", false, text(&Config::api_key)},
-      {"auth.admin_api_key", false, text(&Config::admin_api_key)},
+      {"auth.api_key", false, [](Config& c, const std::string& k, const Value& v) {
+         check_key(k, v);
+         c.api_key = v.text;
+       }},
+      {"auth.admin_api_key", false, [](Config& c, const std::string& k, const Value& v) {
+         check_key(k, v);
+         c.admin_api_key = v.text;
+       }},
       {"logging.level", false, [](Config& c, const std::string& k, const Value& v) {
          if (v.text != "error" && v.text != "warn" && v.text != "info" && v.text != "debug") fail(v.where, k, "give error, warn, info or debug");
          c.log_level = v.text;

@@ -173,6 +173,10 @@ class Configuration(unittest.TestCase):
             self.assertEqual(server.ask("GET", LIST).status, 200)
 
     def test_errors_name_the_line_and_the_key(self):
+        for port in ("0x1ED0", "+7", " 7", "7.0", "", "65536"):
+            status, text = refused(arguments=("--port", port))
+            self.assertEqual(status, 125, port)
+            self.assertIn("--port", text)
         for config, words in (("server:\n  hots: a\n", "stacyvm.yaml:2: server.hots: no such key"), ("x: 1\n", "stacyvm.yaml:1: x: no such key"),
                               ("server:\n  max_connections: 0\n", "stacyvm.yaml:2: server.max_connections: "), ("server:\n\n  shutdown_timeout: soon\n", "stacyvm.yaml:3: server.shutdown_timeout: "),
                               ("server: [\n", "stacyvm.yaml:"), ("logging:\n  level: all\n", "stacyvm.yaml:2: logging.level: "), ("defaults:\n  vcpus: many\n", "stacyvm.yaml:2: defaults.vcpus: "),

@@ -121,6 +121,12 @@ TEST_CASE("a key that is refused is not repeated") {
   CHECK(refusal("auth:\n  api_key: {secret: other}\n").find("other") == std::string::npos);
 }
 
+TEST_CASE("a key that nobody could give, or everybody, is refused") {
+  for (const char* key : {"''", "' a'", "'a '", "\"\\ta\"", "\"a\\nb\"", "\"a\\x7f\""})
+    for (const char* name : {"api_key", "admin_api_key"}) CHECK_MESSAGE(refusal("auth:\n  " + std::string(name) + ": " + key + "\n").find("auth." + std::string(name)) != std::string::npos, std::string(key));
+  CHECK(refusal("auth:\n  api_key: 'a b%41\xc3\xa9'\n") == "");
+}
+
 TEST_CASE("the environment goes over the file") {
   const std::string yaml = "server:\n  port: 1\n  cors_allowed_origins: [https://a]\nauth:\n  api_key: file\n";
   const Config config = parse_config(yaml, "x.yaml", {{"STACYVM_SERVER_PORT", "2"}, {"STACYVM_AUTH_API_KEY", "environment"}, {"STACYVM_SERVER_CORS_ALLOWED_ORIGINS", "https://b,https://c"}, {"STACYVM_URL", "x"}});

@@ -127,6 +127,8 @@ class Tls(unittest.TestCase):
             self.assertEqual(status, 125)
             self.assertRegex(text, r"^stacyvm: TLS: [^\n]+\n$")
             self.assertNotIn("PRIVATE KEY", text)
+            if "/none" in (certificate, key):
+                self.assertIn("/none: No such file or directory", text)
 
 
 if __name__ == "__main__":

@@ -2,24 +2,22 @@
 #include "adapter.hpp"
 
 #define CPPHTTPLIB_HEADER_MAX_LENGTH 8192
-#define CPPHTTPLIB_WEBSOCKET_MAX_PAYLOAD_LENGTH (1u << 20)
 #define CPPHTTPLIB_SEND_FLAGS MSG_NOSIGNAL
 #include <httplib.h>
 
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "ranges.hpp"
+#include "web_socket.hpp"
 
 namespace http {
 namespace {
 
 constexpr const char* kRoute = "/";  // every request's, so that the library matches nothing that a client wrote
-constexpr time_t kPingSeconds = 30;
 
 bool has_token(std::string_view list, std::string_view wanted) {
   for (size_t at = 0; at <= list.size();) {
@@ -46,49 +44,29 @@ httplib::Headers headers_of(std::string_view head, bool http_1_0) {
   return headers;
 }
 
-/// The library's view of a connection. One thread reads it: closing a WebSocket, which the library follows with reading the client's answer, is then
-/// safe in another one, while the first goes on to read.
+/// The library's view of a connection: it reads a request line, and writes.
 class LibraryStream final : public httplib::Stream {
  public:
-  /// `first`: what is read before anything else.
-  LibraryStream(Connection& connection, std::string first) : connection_(connection), first_(std::move(first)), reader_(std::this_thread::get_id()) {}
-  bool is_readable() const override { return at_ < first_.size() || connection_.has_input(); }
-  bool wait_readable() const override { return true; }  // read() waits
+  LibraryStream(Connection& connection, std::string line) : connection_(connection), line_(std::move(line)) {}
+  bool is_readable() const override { return at_ < line_.size(); }
+  bool wait_readable() const override { return true; }
   bool wait_writable() const override { return true; }  // write() waits
   bool is_peer_alive() const override { return true; }  // write() tells
-  /// The library takes the few bytes of a frame's head for one piece, however they come: up to so many are waited for.
   ssize_t read(char* data, size_t size) override {
-    if (!is_reader()) return -1;
-    if (at_ < first_.size()) {
-      const size_t n = first_.copy(data, size, at_);
-      at_ += n;
-      return static_cast<ssize_t>(n);
-    }
-    size_t done = 0;
-    do {
-      const ssize_t n = connection_.read_raw(data + done, size - done);
-      if (n <= 0) return done > 0 ? static_cast<ssize_t>(done) : n;
-      done += static_cast<size_t>(n);
-    } while (done < size && size <= kHeadPart);
-    return static_cast<ssize_t>(done);
+    const size_t n = line_.copy(data, size, at_);
+    at_ += n;
+    return static_cast<ssize_t>(n);
   }
   ssize_t write(const char* data, size_t size) override { return connection_.write(data, size); }
   void get_remote_ip_and_port(std::string&, int&) const override {}
   void get_local_ip_and_port(std::string&, int&) const override {}
   socket_t socket() const override { return connection_.fd(); }
   time_t duration() const override { return 0; }
-  void set_read_timeout(time_t seconds, time_t microseconds) override {
-    if (is_reader()) connection_.set_read_deadline(std::chrono::seconds(seconds) + std::chrono::milliseconds(microseconds / 1000));
-  }
 
  private:
-  static constexpr size_t kHeadPart = 8;  // the longest: a length of 64 bits (RFC 6455 section 5.2)
-  bool is_reader() const noexcept { return reader_ == std::this_thread::get_id(); }
-
   Connection& connection_;
-  const std::string first_;
+  const std::string line_;
   size_t at_ = 0;
-  const std::thread::id reader_;
 };
 
 class LibrarySink final : public Sink {
@@ -101,29 +79,6 @@ class LibrarySink final : public Sink {
  private:
   httplib::DataSink& sink_;
   const int client_, stop_;
-};
-
-class LibrarySocket final : public Socket {
- public:
-  LibrarySocket(httplib::ws::WebSocket& socket, Connection& connection, int stop) : socket_(socket), connection_(connection), stop_(stop) {}
-  Kind read(std::string& message) override {
-    switch (socket_.read(message)) {
-      case httplib::ws::Text: return Kind::text;
-      case httplib::ws::Binary: return Kind::binary;
-      default: return Kind::closed;
-    }
-  }
-  bool send_text(const std::string& message) override { return socket_.send(message); }
-  bool send_binary(std::string_view message) override { return socket_.send(message.data(), message.size()); }
-  void close(int code, const std::string& reason) override { socket_.close(static_cast<httplib::ws::CloseStatus>(code), reason); }
-  void abort() noexcept override { connection_.abort(); }
-  int client() const noexcept override { return connection_.fd(); }
-  int stop() const noexcept override { return stop_; }
-
- private:
-  httplib::ws::WebSocket& socket_;
-  Connection& connection_;
-  const int stop_;
 };
 
 /// Of the request that this thread serves.
@@ -256,7 +211,7 @@ class Adapter::Implementation final : public httplib::Server {
     set_payload_max_length(std::numeric_limits<size_t>::max());
     set_keep_alive_timeout(std::chrono::duration_cast<std::chrono::seconds>(Deadlines{}.idle).count());
     set_keep_alive_max_count(std::numeric_limits<int>::max());
-    set_websocket_ping_interval(kPingSeconds);
+    set_websocket_ping_interval(0);  // frames are ours
     const auto serve = [this](const httplib::Request& request, httplib::Response& response) { answer(request, response); };
     const auto serve_body = [this](const httplib::Request& request, httplib::Response& response, const httplib::ContentReader&) { answer(request, response); };
     Get(kRoute, serve);
@@ -274,10 +229,10 @@ class Adapter::Implementation final : public httplib::Server {
     });
     WebSocket(
         kRoute,
-        [this](const httplib::Request& request, httplib::ws::WebSocket& socket) {
+        [this](const httplib::Request& request, httplib::ws::WebSocket&) {
           current->outcome.status = 101;
           LibraryExchange exchange(request, nullptr, *current, stop_);
-          LibrarySocket ours(socket, *current->connection, stop_);
+          http::WebSocket ours(*current->connection, stop_);
           try {
             handler_.converse(exchange, ours);
           } catch (const std::exception& error) {

@@ -1,4 +1,4 @@
-// HTTP/1.1 by cpp-httplib: it parses heads, forms answers, chunks and ranges, and speaks WebSocket. Sockets, deadlines, bodies and threads are ours.
+// HTTP/1.1 by cpp-httplib: it forms answers, chunks and parts, and upgrades to WebSocket. Sockets, deadlines, heads, bodies, frames and threads are ours.
 #pragma once
 #include <memory>
 #include <string>

@@ -22,8 +22,6 @@ constexpr size_t kKept = 16u << 10;              // bytes of buffer that an idle
 constexpr milliseconds kLinger{2'000};           // for a client to read the last answer, and to stop sending
 constexpr int kProbeAfter = 30, kProbeEvery = 10, kProbes = 3;  // seconds, seconds, times: a peer that has vanished is noticed within a minute
 
-constexpr ssize_t kLate = -2;
-
 int left_ms(Clock::time_point deadline) noexcept {
   const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()).count() + 1;
   return static_cast<int>(std::clamp<int64_t>(left, 0, INT_MAX));
@@ -175,7 +173,7 @@ void Connection::linger() noexcept {
 ssize_t Connection::read_raw(char* data, size_t size) {
   if (!has_input()) {
     const ssize_t n = fill(Clock::now() + deadlines_.read);
-    if (n <= 0) return n == 0 ? 0 : -1;
+    if (n <= 0) return n;
   }
   const size_t take = std::min(size, in_.size() - at_);
   std::copy_n(in_.data() + at_, take, data);

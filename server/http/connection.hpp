@@ -54,7 +54,8 @@ class Connection {
   /// reset, and the client may then lose what was said last (RFC 9112 section 9.6).
   void linger() noexcept;
 
-  /// As recv(2): bytes of the head, and after a protocol switch whatever comes. 0: the client closed; -1: an error, or nothing within the time.
+  static constexpr ssize_t kLate = -2;
+  /// As recv(2): bytes of the head, and after a protocol switch whatever comes. 0: the client closed; -1: an error; kLate: nothing within the time.
   ssize_t read_raw(char* data, size_t size);
   void set_read_deadline(std::chrono::milliseconds gap) noexcept { deadlines_.read = gap; }
   /// All of it, or -1.
@@ -66,7 +67,7 @@ class Connection {
   void abort() noexcept;
 
  private:
-  /// One receive into the buffer. As read_raw, but -2: not within the time.
+  /// One receive into the buffer. As read_raw.
   ssize_t fill(Clock::time_point deadline);
 
   int fd_;

@@ -71,8 +71,8 @@ class Socket {
   virtual Kind read(std::string& message) = 0;
   virtual bool send_text(const std::string& message) = 0;
   virtual bool send_binary(std::string_view message) = 0;
-  /// Says that the conversation is over; a read() in another thread ends when the client has answered, or with abort(). RFC 6455 section 7.4: 1000,
-  /// 1001 (going away), 1007, 1008, 1011.
+  /// Says that the conversation is over; a read() in another thread ends when the client has answered, or with abort(). In the thread that reads, waits for
+  /// the answer, for 5 s at most. RFC 6455 section 7.4: 1000, 1001 (going away), 1007, 1008, 1011; what breaks the protocol is told by itself: 1002, 1009.
   virtual void close(int code, const std::string& reason) = 0;
   /// Ends a read() in another thread.
   virtual void abort() noexcept = 0;

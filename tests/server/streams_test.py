@@ -275,16 +275,17 @@ class Conversation(unittest.TestCase):
                 self.refused(1008, lambda client: client.say(**frame))
 
     def test_frames_that_break_the_protocol(self):
-        for send in (lambda client: client.send_frame(1, b'{"type":"signal"}', masked=False), lambda client: client.send_frame(3, b"x"), lambda client: client.send_frame(1, b"\xff"),
-                     lambda client: client.send_frame(9, b"x" * 126), lambda client: client.send_frame(0, b"x"), lambda client: client.send_frame(0x41, b"x")):
-            with server.wire() as wire:
+        for code, send in ((1002, lambda client: client.send_frame(1, b'{"type":"signal"}', masked=False)), (1002, lambda client: client.send_frame(3, b"x")), (1007, lambda client: client.send_frame(1, b"\xff")),
+                           (1002, lambda client: client.send_frame(9, b"x" * 126)), (1002, lambda client: client.send_frame(0, b"x")), (1002, lambda client: client.send_frame(0x41, b"x")),
+                           (1002, lambda client: client.send_frame(9, b"", final=False)), (1002, lambda client: client.send_frame(8, b"x")), (1002, lambda client: client.close(1005)),
+                           (1007, lambda client: client.send_frame(8, b"\x03\xe8\xff")), (1002, lambda client: client.wire.send(b"GET / HTTP/1.1\r\n\r\n"))):
+            with self.subTest(code), server.wire() as wire:
                 client = self.talk(wire, command="exec sleep 12361")
                 send(client)
-                try:
-                    client.rest()
-                    self.assertIn(client.closed[0], (1002, 1003, 1007, 1008))
-                except (Closed, OSError):
-                    pass
+                self.assertEqual(client.rest(), [])
+                self.assertEqual(client.closed[0], code)
+                self.assertTrue(client.closed[1], "it does not say why")
+                self.assertTrue(wire.is_closed())
             self.assertTrue(eventually(lambda: not sandbox.has("sleep 12361")))
 
     def test_the_largest_message_and_one_beyond(self):
@@ -295,12 +296,9 @@ class Conversation(unittest.TestCase):
             self.assertEqual(client.next()["data"], f"{WS_BYTES}\n")
         with server.wire() as wire:
             client = self.talk(wire, command="exec sleep 12362")
-            try:
-                client.binary(bytes(WS_BYTES + 1))
-                client.rest()
-                self.assertIn(client.closed[0], (1002, 1009))
-            except (Closed, OSError):
-                pass
+            client.binary(bytes(WS_BYTES + 1))
+            self.assertEqual(client.rest(), [])
+            self.assertEqual(client.closed[0], 1009)
         self.assertTrue(eventually(lambda: not sandbox.has("sleep 12362")))
 
     def test_fragments_and_pings(self):
@@ -331,6 +329,15 @@ class Conversation(unittest.TestCase):
                     time.sleep(0.01)
                 wire.send(frame[14:])
             self.assertEqual(client.next()["data"], "70201\n")
+
+    def test_a_close_is_answered_with_its_code(self):
+        for code in (1000, 3000, None):
+            with self.subTest(code), server.wire() as wire:
+                client = self.talk(wire, command="exec sleep 12363")
+                client.close(code) if code else client.send_frame(8, b"")
+                self.assertEqual(client.rest(), [])
+                self.assertEqual(client.closed[0], code or 1005)
+        self.assertTrue(eventually(lambda: not sandbox.has("sleep 12363")))
 
     def test_a_client_that_goes_takes_its_command_along(self):
         for tty in (False, True):

@@ -389,8 +389,9 @@ int Process::resize(uint32_t rows, uint32_t columns) noexcept {
 }
 
 void Process::cancel() {
-  if (ended_) return;
+  if (ended_ || hang_up_us_ != kNoDeadline) return;
   if (request_.terminal && !exited_ && reported_) {
+    hung_up_ = tree_of(pid_);
     if (killed_for_ == protocol::ExecReason::exited) killed_for_ = protocol::ExecReason::cancelled;
     // The last descriptor of the master: the kernel hangs the terminal up, which is SIGHUP to who has it, and the end of their input.
     close_outputs();
@@ -426,11 +427,13 @@ void Process::on_deadline() {
       kill(protocol::ExecReason::timeout);
     }
     if (now >= hang_up_us_) {
-      hang_up_us_ = kNoDeadline;
       kill(protocol::ExecReason::cancelled);
+      kill_hung_up();
     }
     return update_deadline();
   }
+  if (hang_up_us_ != kNoDeadline && monotonic_us() < hang_up_us_ && any_left(hung_up_)) return update_deadline();
+  kill_hung_up();
   close_outputs();
   maybe_conclude();
 }
@@ -445,6 +448,14 @@ void Process::kill(protocol::ExecReason reason) {
   if (exited_) return;  // its number may be another's by now
   killed_ = true;
   kill_tree(pid_);
+}
+
+/// What the hang-up of the terminal has not ended: other sessions, and who does not listen to it.
+void Process::kill_hung_up() {
+  if (hang_up_us_ == kNoDeadline) return;
+  hang_up_us_ = kNoDeadline;
+  kill_tree(hung_up_);
+  std::vector<ProcessStat>().swap(hung_up_);
 }
 
 void Process::on_exit(int status, const rusage& usage) {
@@ -464,11 +475,13 @@ void Process::on_exit(int status, const rusage& usage) {
     if (output->open() && ::ioctl(output->pipe.get(), FIONREAD, &held) == 0) output->owed = static_cast<size_t>(held);
   }
   drain();
+  if (hang_up_us_ != kNoDeadline && !any_left(hung_up_)) hang_up_us_ = kNoDeadline;
   maybe_conclude();
 }
 
 void Process::update_deadline() {
   if (!exited_) return set_deadline(std::min({timeout_us_, report_check_us_, hang_up_us_}));
+  if (hang_up_us_ != kNoDeadline) return set_deadline(std::min(hang_up_us_, monotonic_us() + kHangUpLookUs));
   // Bytes the command itself wrote wait for credit as long as it takes.
   if (out_.owed > 0 || err_.owed > 0) return set_deadline(kNoDeadline);
   set_deadline(std::min(last_output_us_ + kQuietUs, ended_us_ + kDrainUs));
@@ -502,7 +515,7 @@ protocol::ExecResult Process::exec_result() const {
 
 void Process::maybe_conclude() {
   if (!exited_ || !reported_ || ended_) return;
-  if (out_.open() || err_.open()) return update_deadline();
+  if (out_.open() || err_.open() || hang_up_us_ != kNoDeadline) return update_deadline();
   protocol::Result result;
   protocol::encode(result.body, exec_result());
   conclude(result);
@@ -518,6 +531,7 @@ void Process::conclude(const protocol::Result& result) {
     if (!(reported_ && killed_)) kill_tree(pid_);
     exited_ = true;
   }
+  kill_hung_up();
   close_outputs();
   report_watch_.stop();
   report_.reset();

@@ -11,6 +11,7 @@
 
 #include "agent/launch.hpp"
 #include "agent/loop.hpp"
+#include "agent/process_tree.hpp"
 #include "agent/ring.hpp"
 
 namespace svm::agent {
@@ -24,8 +25,9 @@ inline constexpr int64_t kDrainUs = 1'000'000;
 /// over by then, and each look less is a wake-up less, for us and for the host.
 inline constexpr int64_t kReportCheckUs = 1'000;
 
-/// How long a command has between the hang-up of its terminal and its kill.
+/// How long a command, and what it started, has between the hang-up of its terminal and its kill.
 inline constexpr int64_t kHangUpUs = 250'000;
+inline constexpr int64_t kHangUpLookUs = 10'000;  // between two looks whether what the command left has ended
 
 inline constexpr size_t kMaxAttached = 16;  // streams attached to one command
 inline constexpr size_t kDefaultRingBytes = 256 * 1024;  // of a background command's output
@@ -99,7 +101,7 @@ class Process final : private Ready {
   void signal(int signal, bool group);
   /// Error of the call, also where there is no terminal (-ENOTTY). 0 or -errno.
   int resize(uint32_t rows, uint32_t columns) noexcept;
-  /// Ends it as cancelled, with all that descends from it. A terminal is hung up first.
+  /// Ends it as cancelled, with all that descends from it. A terminal is hung up first: the command has ended when what it left has, too.
   void cancel();
   /// Its stream is gone: nobody is left to tell how it ends.
   void abandon();
@@ -138,6 +140,7 @@ class Process final : private Ready {
   void drain();
   void close_outputs();
   void kill(protocol::ExecReason reason);
+  void kill_hung_up();
   void maybe_conclude();
   protocol::ExecResult exec_result() const;
   void update_deadline();
@@ -156,6 +159,7 @@ class Process final : private Ready {
   bool reported_ = false, started_ = false, exited_ = false, killed_ = false, ended_ = false;
   bool host_killed_ = false;  // the host sent SIGKILL: no out-of-memory kill needs to be looked for
   protocol::ExecReason killed_for_{};
+  std::vector<ProcessStat> hung_up_;  // who lost the terminal, from the hang-up on
   int status_ = 0;
   rusage usage_{};
   int64_t started_us_ = 0, ended_us_ = 0, timeout_us_ = kNoDeadline, hang_up_us_ = kNoDeadline, report_check_us_ = kNoDeadline;

@@ -83,6 +83,28 @@ TEST_CASE("closing a terminal's stream hangs up") {
   CHECK(within(5000, [&] { return code_of([&] { lab.sandbox.read_file("/tmp/bye"); }) == STACYVM_OK; }));
 }
 
+TEST_CASE("ending a terminal ends what it started: other sessions, and who does not listen to a hang-up") {
+  Lab lab;
+  const std::string text = "(trap '' HUP; exec sleep 1001) & setsid sleep 1002 & (trap 'sleep 1003' HUP; echo up; read line) & wait";
+  const auto left = [&] {
+    return sh(lab.sandbox, "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; echo; done 2> /dev/null | grep -x 'sleep 100[123] ' | sort | tr -d '\\n'");
+  };
+  SUBCASE("its stream is closed") {
+    Stream stream = lab.sandbox.exec_start(terminal(Exec::sh(text)));
+    REQUIRE(sees(stream, "up\r\n"));
+    REQUIRE(within(5000, [&] { return left() == "sleep 1001 sleep 1002 "; }));
+  }
+  SUBCASE("it is killed") {
+    Stream stream = lab.sandbox.exec_start(terminal(Exec::sh(text), STACYVM_EXEC_BACKGROUND));
+    REQUIRE(sees(stream, "up\r\n"));
+    REQUIRE(within(5000, [&] { return left() == "sleep 1001 sleep 1002 "; }));
+    lab.session.call("exec.kill", {{"id", lab.sandbox.id()}, {"exec_id", stream.exec_id()}});
+    to_the_end(stream);
+    CHECK(stream.exec_result()->reason == STACYVM_REASON_CANCELLED);
+  }
+  CHECK(within(5000, [&] { return left().empty(); }));
+}
+
 TEST_CASE("a terminal that is left in the background and found again") {
   Lab lab;
   std::string id;

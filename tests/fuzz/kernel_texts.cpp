@@ -62,10 +62,10 @@ void process_stat(std::string_view in) {
   if (!stat) return;
   SVM_INVARIANT(stat->pid >= 0 && stat->parent >= 0 && stat->session >= 0);
   const auto again = agent::parse_process_stat(std::to_string(stat->pid) + " (a) b) " + stat->state + ' ' + std::to_string(stat->parent) + " 1 " +
-                                               std::to_string(stat->session) + " 0");
+                                               std::to_string(stat->session) + " 0 -1 4 0 0 0 0 1 2 0 0 20 0 1 0 " + std::to_string(stat->started));
   // A state that is a parenthesis would end the name.
   if (stat->state == ')') return;
-  SVM_INVARIANT(again && again->pid == stat->pid && again->parent == stat->parent && again->session == stat->session && again->state == stat->state);
+  SVM_INVARIANT(again && again->pid == stat->pid && again->parent == stat->parent && again->session == stat->session && again->state == stat->state && again->started == stat->started);
 }
 
 void tcp_listeners(std::string_view in, bool v6) {

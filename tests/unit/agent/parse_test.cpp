@@ -113,13 +113,15 @@ TEST_CASE("whole paths") {
 }
 
 TEST_CASE("process stat lines, whatever the name holds") {
-  const auto stat = parse_process_stat("42 (a) R 1 (x) S 7 42 41 0 -1");
+  const auto stat = parse_process_stat("42 (a) R 1 (x) S 7 42 41 0 -1 4 0 0 0 0 1 2 0 0 20 0 1 0 7654321 100");
   REQUIRE(stat.has_value());
   CHECK(stat->pid == 42);
   CHECK(stat->parent == 7);
   CHECK(stat->session == 41);
   CHECK(stat->state == 'S');
-  for (const char* bad : {"", "42", "42 (a", "42 (a)", "42 (a) S", "42 (a) S 1 2", "x (a) S 1 2 3", "42 (a) S -1 2 3", "42 (a) S 1 99999999999 3"})
+  CHECK(stat->started == 7'654'321);
+  for (const char* bad : {"", "42", "42 (a", "42 (a)", "42 (a) S", "42 (a) S 1 2", "x (a) S 1 2 3", "42 (a) S -1 2 3", "42 (a) S 1 99999999999 3", "42 (a) S 1 2 3", "42 (a) S 1 2 3 0 -1 4 0 0 0 0 1 2 0 0 20 0 1 0",
+                          "42 (a) S 1 2 3 0 -1 4 0 0 0 0 1 2 0 0 20 0 1 0 x"})
     CHECK_FALSE(parse_process_stat(bad).has_value());
 }
 

@@ -463,6 +463,11 @@ void Process::on_exit(int status, const rusage& usage) {
   status_ = status;
   usage_ = usage;
   ended_us_ = last_output_us_ = monotonic_us();
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !killed_ && !host_killed_) {
+    const uint64_t kills = read_oom_kills(loop_.context().options.oom);
+    oom_killed_ = kills > oom_kills_;
+    if (oom_killed_) loop_.processes().claim_oom_kill(*this, kills);
+  }
   input_watch_.stop();
   input_.reset();
   unread_at_ = 0;
@@ -500,7 +505,7 @@ protocol::ExecResult Process::exec_result() const {
   const bool beaten = WIFEXITED(status_) && (killed_for_ == ExecReason::timeout || (killed_for_ == ExecReason::cancelled && !request_.terminal));
   if (killed_for_ != ExecReason::exited && !beaten) {
     result.reason = killed_for_;
-  } else if (result.signal == SIGKILL && !host_killed_ && read_oom_kills(loop_.context().options.oom) > oom_kills_) {
+  } else if (oom_killed_) {
     result.reason = ExecReason::oom;
   } else {
     result.reason = result.signal ? ExecReason::signalled : ExecReason::exited;

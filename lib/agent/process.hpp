@@ -101,6 +101,8 @@ class Process final : private Ready {
   void signal(int signal, bool group);
   /// Error of the call, also where there is no terminal (-ENOTTY). 0 or -errno.
   int resize(uint32_t rows, uint32_t columns) noexcept;
+  /// One of the sandbox's out-of-memory kills, of which there have been `kills`, was of another command.
+  void discount_oom_kill(uint64_t kills) noexcept { oom_kills_ += oom_kills_ < kills; }
   /// Ends it as cancelled, with all that descends from it. A terminal is hung up first: the command has ended when what it left has, too.
   void cancel();
   /// Its stream is gone: nobody is left to tell how it ends.
@@ -158,6 +160,7 @@ class Process final : private Ready {
   pid_t pid_ = 0;
   bool reported_ = false, started_ = false, exited_ = false, killed_ = false, ended_ = false;
   bool host_killed_ = false;  // the host sent SIGKILL: no out-of-memory kill needs to be looked for
+  bool oom_killed_ = false;
   protocol::ExecReason killed_for_{};
   std::vector<ProcessStat> hung_up_;  // who lost the terminal, from the hang-up on
   int status_ = 0;

@@ -46,6 +46,13 @@ class ProcessTable {
   void watch_console(ConsoleWatcher& watcher) { console_watchers_.push_back(&watcher); }
   void unwatch_console(ConsoleWatcher& watcher) noexcept { std::erase(console_watchers_, &watcher); }
 
+  /// The last of the sandbox's `kills` out-of-memory kills was of this command: who else ends by SIGKILL was not killed by it. The kernel tells
+  /// how many there were, and not of whom.
+  void claim_oom_kill(const Process& killed, uint64_t kills) noexcept {
+    for (const auto& process : running_)
+      if (process.get() != &killed) process->discount_oom_kill(kills);
+  }
+
   /// The null device, open for both; -1 where there is none. One for all commands: there is nothing in it to share.
   int null_device() noexcept;
 

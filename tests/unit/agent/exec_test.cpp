@@ -316,6 +316,14 @@ TEST_CASE("an OOM kill is told from another SIGKILL") {
   const std::string grow = "echo 'oom_kill 4' >" + (dir / "oom");
   CHECK(client.call(shell(grow + "; kill -9 $$")).exec().reason == ExecReason::oom);
   CHECK(client.call(shell("echo 'oom_kill 5' >" + (dir / "oom") + "; exit 137")).exec().reason == ExecReason::exited);
+  // A kill is one command's: who else is killed meanwhile was killed by somebody.
+  protocol::ExecRequest waits = shell("echo up; read word; kill -9 $$");
+  waits.use_stdin = true;
+  const uint32_t other = client.start(waits);
+  REQUIRE(client.pump([&] { return client.reply(other).out == "up\n"; }));
+  CHECK(client.call(shell("echo 'oom_kill 6' >" + (dir / "oom") + "; kill -9 $$")).exec().reason == ExecReason::oom);
+  client.send_bytes(other, "go\n");
+  CHECK(client.wait(other).exec().reason == ExecReason::signalled);
 }
 
 TEST_CASE("a command enters the given control groups") {

@@ -81,6 +81,8 @@ std::optional<Identity> find_identity(const Context& context, std::string_view u
              (who.uid == context.rights.uid || who.gid == context.rights.gid ||
               std::find(who.groups.begin(), who.groups.end(), context.rights.gid) != who.groups.end())) {
     return refuse(Code::forbidden, "reserved");
+  } else if (const ActAs as(context.rights, who, ActAs::What::owner); as.error() != 0) {
+    return refuse(Code::invalid, "id is not part of this sandbox");
   }
   return who;
 }

@@ -114,6 +114,13 @@ TEST_CASE("the working directory and the user are the default's, or the command'
       CHECK(details_of([&] { lab.sandbox.exec(exec); }) == R"({"field":"user"})");
     }
   }
+  for (const char* beyond : {"65535", "1000:65535", "4294967294"}) {
+    exec.user = beyond;
+    if (enforces(lab.sandbox, "user_per_exec")) {
+      CHECK(code_of([&] { lab.sandbox.exec(exec); }) == STACYVM_E_INVALID);
+      CHECK(details_of([&] { lab.sandbox.exec(exec); }) == R"({"field":"user"})");
+    }
+  }
   auto spawn = spawn_options();
   spawn.user = "root";
   Lab root(spawn);

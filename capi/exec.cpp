@@ -86,6 +86,8 @@ int32_t stacyvm_exec_attach(stacyvm_sandbox* sb, const char* exec_id, uint64_t f
     model::ExecAttachRequest request;
     request.id = sandbox.id;
     request.exec_id = required_text(exec_id, "exec_id");
+    // A model's integers have 63 bits; all ones stand for what comes from now on, and no output is as long as those between.
+    if (from_offset != STACYVM_UNLIMITED && from_offset >= INT64_MAX) throw invalid("from_offset", "beyond any output");
     request.from_offset = from_offset;
     require_output(out, "out");
     const Stream::Shape shape = attach_shape(request);

@@ -93,6 +93,8 @@ TEST_CASE("bytes that are no longer kept are a gap, told with the place where ou
           Stream beyond = lab.sandbox.attach(id, 100'005);
           read_until(beyond, "");
         }) == STACYVM_E_INVALID);
+  for (const uint64_t beyond : {uint64_t{INT64_MAX}, uint64_t{INT64_MAX} + 1, STACYVM_UNLIMITED - 1})
+    CHECK(details_of([&] { lab.sandbox.attach(id, beyond); }) == R"({"field":"from_offset"})");
 }
 
 TEST_CASE("any number of streams, up to the limit, see the same") {

@@ -27,10 +27,14 @@ constexpr size_t kPipeBytes = 4096;           // PIPE_BUF: what a pipe that poll
 /// wait is asked before every call.
 class HostFile {
  public:
-  HostFile(int fd, const char* name) : fd_(fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 3)) {
+  /// `access`: O_RDONLY or O_WRONLY. One that is not open for it would never be ready.
+  HostFile(int fd, const char* name, int access) : fd_(fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 3)) {
     if (!fd_ && fd >= 0 && errno != EBADF) throw errno_error(Code::limit, errno, "duplicating a descriptor");
     struct stat info;
     if (!fd_ || ::fstat(fd_.get(), &info) < 0) throw invalid(name, "not an open descriptor");
+    const int flags = ::fcntl(fd_.get(), F_GETFL);
+    if ((flags & O_PATH) != 0 || ((flags & O_ACCMODE) != access && (flags & O_ACCMODE) != O_RDWR))
+      throw invalid(name, access == O_WRONLY ? "not open for writing" : "not open for reading");
     is_socket_ = S_ISSOCK(info.st_mode);
     is_regular_ = S_ISREG(info.st_mode) || S_ISBLK(info.st_mode);
   }
@@ -157,7 +161,7 @@ int32_t stacyvm_file_get(stacyvm_sandbox* sb, const char* path, uint64_t flags, 
     require_output(out, "out");
     refuse_unknown_flags(flags, STACYVM_FILE_TAR);
     const std::string name = required_text(path, "path");
-    auto transfer = std::make_shared<Transfer>(Transfer{HostFile(to_fd, "to_fd")});
+    auto transfer = std::make_shared<Transfer>(Transfer{HostFile(to_fd, "to_fd", O_WRONLY)});
     if (flags & STACYVM_FILE_TAR) {
       model::FileTarGetRequest request;
       request.path = name;
@@ -178,7 +182,7 @@ int32_t stacyvm_file_put(stacyvm_sandbox* sb, const char* path, uint64_t flags, 
     const bool tar = (flags & STACYVM_FILE_TAR) != 0;
     refuse_unknown_flags(flags, tar ? STACYVM_FILE_TAR : STACYVM_FILE_EXCLUSIVE | STACYVM_FILE_NO_PARENTS);
     const std::string name = required_text(path, "path");
-    auto transfer = std::make_shared<Transfer>(Transfer{HostFile(from_fd, "from_fd")});
+    auto transfer = std::make_shared<Transfer>(Transfer{HostFile(from_fd, "from_fd", O_RDONLY)});
     if (tar) {
       model::FileTarPutRequest request;
       request.path = name;

@@ -579,7 +579,7 @@ STACYVM_API int32_t stacyvm_file_upload(stacyvm_sandbox *sb, const char *path, c
 /** Writes a file, or with STACYVM_FILE_TAR the tree at `path` as a tar archive (POSIX pax; bits setuid and setgid are not in it; devices, FIFOs,
  *  sockets and other file systems are left out), to a descriptor of the caller's: a file, pipe or socket, which is duplicated here and
  *  may be closed at once. No SIGPIPE. The op's JSON: {"bytes": written}. A failed or cancelled one has written a part, and a tar without its end mark.
- *  flags: TAR. Errors here: INVALID to_fd is none. On the op: as stacyvm_file_reader; IO the descriptor; CONFLICT a file shrank meanwhile. */
+ *  flags: TAR. Errors here: INVALID to_fd is none, or not open for that. On the op: as stacyvm_file_reader; IO the descriptor; CONFLICT a file shrank meanwhile. */
 STACYVM_API int32_t stacyvm_file_get(stacyvm_sandbox *sb, const char *path, uint64_t flags, int32_t to_fd, stacyvm_op **out, stacyvm_error **err);
 /** Writes what a descriptor gives, to its end, to a file, which appears whole or not at all; or with STACYVM_FILE_TAR unpacks it as a tar archive
  *  (plain, gzip, zstd, xz or bzip2) into the directory `path`, which is made where it is missing. There everything becomes the sandbox's default

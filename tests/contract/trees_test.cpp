@@ -246,9 +246,11 @@ TEST_CASE("files and trees go to and come from descriptors of every kind") {
   SUBCASE("mistakes") {
     CHECK(code_of([&] { lab.sandbox.get_file("/workspace/file", -1); }) == STACYVM_E_INVALID);
     CHECK(code_of([&] { lab.sandbox.put_file("/workspace/file", 9999); }) == STACYVM_E_INVALID);
+    Pipe pipe;
+    CHECK(details_of([&] { lab.sandbox.get_file("/workspace/file", pipe.out); }) == R"({"field":"to_fd"})");
+    CHECK(details_of([&] { lab.sandbox.put_file("/workspace/file", pipe.in); }) == R"({"field":"from_fd"})");
     CHECK(code_of([&] { lab.sandbox.get_file("/workspace/file", 1, STACYVM_FILE_EXCLUSIVE); }) == STACYVM_E_INVALID);
     CHECK(code_of([&] { lab.sandbox.put_file("/workspace/file", 1, STACYVM_FILE_TAR | STACYVM_FILE_EXCLUSIVE); }) == STACYVM_E_INVALID);
-    Pipe pipe;
     CHECK(code_of([&] { lab.sandbox.get_file("/none", pipe.in).wait(); }) == STACYVM_E_FILE_NOT_FOUND);
     pipe.close_in();
     CHECK(code_of([&] { lab.sandbox.put_file("/workspace/file", pipe.out, STACYVM_FILE_EXCLUSIVE).wait(); }) == STACYVM_E_CONFLICT);

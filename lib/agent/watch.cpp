@@ -129,10 +129,20 @@ class WatchStream final : public Stream, private Ready {
     return add(top.get(), {}, kTopChanges);
   }
 
-  /// The watched thing, if it is still at its path.
+  /// After an overflow. What is no more at its path ends with the last two events, and after those that were taken before.
+  int start_over() {
+    const int error = open_queue();
+    if (error != -ENOENT) return error;
+    queue_event(protocol::WatchKind::overflow, {}, {}, is_directory_);
+    gone();
+    return 0;
+  }
+
+  /// The watched thing, if it is still at its path; -ENOENT otherwise.
   int open_top(Fd& out) const {
     struct stat info;
-    if (const int error = loop_.context().root.handle(base_.empty() ? "/" : base_, true, out, info)) return error;
+    const int error = loop_.context().root.handle(base_.empty() ? "/" : base_, true, out, info);
+    if (error) return error == -ENOTDIR ? -ENOENT : error;
     return info.st_dev == device_ && info.st_ino == inode_ ? 0 : -ENOENT;
   }
 
@@ -245,7 +255,7 @@ class WatchStream final : public Stream, private Ready {
           // whoever looks after that misses nothing.
           move_.reset();
           overflowed_ = true;
-          act([this] { return open_queue(); });
+          act([this] { return start_over(); });
           if (!finished()) want_turn();
           return;
         }

@@ -96,6 +96,7 @@ class Attach final : public RingStream, private ProcessWatcher, private InputSou
     if (!request_.quiet) want_turn();
   }
   void on_process_end() override { want_turn(); }
+  bool follows() const noexcept override { return !request_.quiet; }
   void input_taken(size_t size) override { consumed(size); }
 
   const protocol::AttachRequest request_;

@@ -46,6 +46,7 @@ class BackgroundExec final : public Stream, private ProcessWatcher {
  private:
   void on_process_started() override { send_started(process_->pid()); }
   void on_process_end() override { finish(process_->result()); }
+  bool follows() const noexcept override { return false; }
 
   const std::shared_ptr<Process> process_;
 };

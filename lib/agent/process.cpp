@@ -571,7 +571,7 @@ protocol::ProcessInfo Process::info() const {
   info.running = !ended_;
   info.output = output_;
   info.lost = ring_.begin();
-  info.attached = static_cast<uint32_t>(watchers_.size());
+  info.attached = static_cast<uint32_t>(std::count_if(watchers_.begin(), watchers_.end(), [](const ProcessWatcher* watcher) { return watcher->follows(); }));
   info.code = static_cast<int32_t>(result_.code);
   if (ended_ && result_.code == Code::ok && !protocol::decode(result_.body, info.result)) info.code = static_cast<int32_t>(Code::internal);
   return info;

@@ -40,6 +40,8 @@ class ProcessWatcher {
   virtual void on_process_started() {}
   virtual void on_process_output() {}  // the ring has more
   virtual void on_process_end() = 0;   // result() is there
+  /// False: it waits for the end alone, on the host's own behalf, and is nobody who is attached.
+  virtual bool follows() const noexcept { return true; }
 
  protected:
   ~ProcessWatcher() = default;

@@ -57,7 +57,9 @@ TEST_CASE("a background command goes on when its stream is closed, and is found 
   }
   CHECK(place == 8);
   CHECK(processes(lab).find("\"state\":\"running\"") != std::string::npos);
+  CHECK(within(5000, [&] { return processes(lab).find("\"attached\":0") != std::string::npos; }));
   Stream again = lab.sandbox.attach(id, static_cast<uint64_t>(place));
+  CHECK(within(5000, [&] { return processes(lab).find("\"attached\":1") != std::string::npos; }));
   CHECK(again.exec_id() == id);
   CHECK(again.kind() == STACYVM_STREAM_EXEC);
   again.write("line\n");

@@ -1,14 +1,28 @@
 // One JSON answer.
 #include <poll.h>
 
+#include <optional>
 #include <string>
+#include <string_view>
 
+#include "../text/text.hpp"
 #include "forms.hpp"
 #include "json.hpp"
 #include "waiting.hpp"
 
 namespace serve {
 namespace {
+
+/// Clients of 0.15 read stdout and stderr of every result. The library has NAME_b64 in the place of what is not UTF-8; here NAME goes before it with what can
+/// be shown. In a string of JSON no quote is bare: what is found is a member.
+void show(std::string& json, std::string_view name) {
+  const std::string twin = ",\"" + std::string(name) + "_b64\":\"";
+  const size_t at = json.find(twin);
+  if (at == json.npos) return;
+  const size_t from = at + twin.size();
+  const std::optional<std::string> bytes = text::from_base64(std::string_view(json).substr(from, json.find('"', from) - from));
+  if (bytes) json.insert(at, ",\"" + std::string(name) + "\":" + text::json_string(*bytes));
+}
 
 /// A call that asks nobody but the library itself is over before anything else could be done.
 bool is_quick(std::string_view operation) {
@@ -57,7 +71,9 @@ void answer_ready(http::Exchange& exchange, const Call& call) {
 void answer_exec(http::Exchange& exchange, const Call& call) {
   const std::string body = json_body(exchange);
   if (asks_for_stream(body)) return stream_exec(exchange, call, body);
-  const std::string json = result_of(exchange, call, std::string(call.route.operation), call.pairs, body);
+  std::string json = result_of(exchange, call, std::string(call.route.operation), call.pairs, body);
+  show(json, "stdout");
+  show(json, "stderr");
   // Clients know a timeout as a failure. What the command wrote until then is told all the same.
   if (json.find(R"(,"reason":"timeout")") == std::string::npos) return exchange.answer(call.route.status, "application/json", json + '\n');
   std::string error = error_body("TIMEOUT", "exec timeout: the command was killed", call.request_id);

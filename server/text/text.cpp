@@ -46,21 +46,20 @@ std::string base64(std::string_view bytes) {
 
 std::string json_string(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
-  const bool good = is_utf8(text);
   std::string out = "\"";
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     const auto byte = static_cast<uint8_t>(c);
-    if (byte >= 0x80 && !good) {
-      out += "\xef\xbf\xbd";
+    if (byte >= 0x80) {
+      const size_t size = character_size(text.substr(i));
+      const std::string_view character = text.substr(i, size);
+      out += size == 0 ? "\xef\xbf\xbd" : character == "\xe2\x80\xa8" ? "\\u2028" : character == "\xe2\x80\xa9" ? "\\u2029" : character;
+      i += size == 0 ? 0 : size - 1;
     } else if (c == '"' || c == '\\') {
       out += '\\';
       out += c;
     } else if (c == '\n') {
       out += "\\n";
-    } else if (c == '\xe2' && good && (text.substr(i, 3) == "\xe2\x80\xa8" || text.substr(i, 3) == "\xe2\x80\xa9")) {
-      out += text[i + 2] == '\xa8' ? "\\u2028" : "\\u2029";
-      i += 2;
     } else if (byte < 0x20) {
       out += "\\u00";
       out += kHex[byte >> 4];

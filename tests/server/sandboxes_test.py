@@ -135,7 +135,11 @@ class Answers(unittest.TestCase):
         self.assertEqual(sandbox.run("echo", args=["$A", "b c"], mode="argv"), "$A b c\n")
         self.assertEqual(sandbox.run("echo $A; pwd", env={"A": "é"}, workdir="/tmp"), "é\n/tmp\n")
         self.assertEqual(sandbox.run("pwd; touch mine"), "/workspace\n")
-        self.assertEqual(sandbox.ask("POST", "/exec", {"command": r"printf 'a\377'"}).json()["stdout_b64"], "Yf8=")
+        for line in (r"printf 'é\377'", r"printf 'é\377' >&2", r"printf 'é\377'; sleep 30"):
+            answer = sandbox.ask("POST", "/exec", {"command": line, **({"timeout": "300ms"} if "sleep" in line else {})})
+            stream = "stderr" if ">&2" in line else "stdout"
+            self.assertEqual((answer.status, answer.json()[stream], answer.json()[stream + "_b64"]), (408 if "sleep" in line else 200, "é\ufffd", "w6n/"), line)
+        self.assertEqual(sandbox.run(r"""printf '%s' ',"stdout_b64":"YQ=="'"""), ',"stdout_b64":"YQ=="')
         for body, word in (({}, "command"), ({"command": ""}, "command"), ({"command": "true", "mode": "other"}, "mode"), ({"command": 5}, "command"), ({"command": "true", "args": "a"}, "args"),
                            ({"command": "true", "env": {"A=B": "c"}}, "env"), ({"command": "a\0b"}, "command")):
             answer = sandbox.ask("POST", "/exec", body)

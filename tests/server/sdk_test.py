@@ -116,6 +116,8 @@ class Surface:
         self.assertEqual(self.go(sandbox.exec("echo $0 $WHO; pwd", env={"WHO": "me"}, workdir="/tmp")).stdout.split("\n")[1], "/tmp")
         self.assertEqual(self.go(sandbox.exec("printf", args=["%s|", "a b", "$HOME", "'"], mode="argv")).stdout, "a b|$HOME|'|")
         self.assertEqual(self.go(sandbox.exec("printf %s", args=["it's"])).stdout, "it's")
+        result = self.go(sandbox.exec(r"printf 'é\377'; printf '\376é' >&2"))
+        self.assertEqual((result.stdout, result.stderr), ("é\ufffd", "\ufffdé"))
         with self.assertRaises(stacyvm.StacyVMError) as caught:
             self.go(sandbox.exec("sleep 30", timeout="200ms"))
         self.assertEqual(caught.exception.code, "TIMEOUT")

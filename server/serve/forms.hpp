@@ -26,6 +26,7 @@ void require_whole(const http::Exchange& exchange, http::Exchange::Body body);
 std::string result_of(http::Exchange& exchange, const Call& call, const std::string& operation, const http::Pairs& pairs, const std::string& body);
 
 void answer_json(http::Exchange& exchange, const Call& call);
+void answer_destroy(http::Exchange& exchange, const Call& call);
 void answer_ready(http::Exchange& exchange, const Call& call);
 void answer_exec(http::Exchange& exchange, const Call& call);
 void stream_exec(http::Exchange& exchange, const Call& call, const std::string& body);  // NDJSON

@@ -106,6 +106,7 @@ Gateway::Gateway(stacyvm::Instance& instance, const Config& config, const Reques
 void Gateway::act(http::Exchange& exchange, const Call& call) const {
   switch (call.route.form) {
     case Form::json: return answer_json(exchange, call);
+    case Form::destroy: return answer_destroy(exchange, call);
     case Form::ready: return answer_ready(exchange, call);
     case Form::exec: return answer_exec(exchange, call);
     case Form::text: return answer_text(exchange, call);

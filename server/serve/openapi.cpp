@@ -304,7 +304,8 @@ class Description {
       case Form::ready:
         add("503", answer("No sandbox can be started; or the server ends.", "application/json", hoisted((*operation)["response"])));
         break;
-      case Form::json: break;
+      case Form::json:
+      case Form::destroy: break;
     }
     add(status.c_str(), answer("Done.", "application/json", hoisted((*operation)["response"])));
   }

@@ -18,7 +18,7 @@ constexpr std::array kRoutes = {
     Route{"DELETE", "/api/v1/sandboxes", "sandbox.prune"},
     Route{"POST", "/api/v1/sandboxes/admission", "sandbox.admission"},
     Route{"GET", "/api/v1/sandboxes/{id}", "sandbox.get"},
-    Route{"DELETE", "/api/v1/sandboxes/{id}", "sandbox.destroy"},
+    Route{"DELETE", "/api/v1/sandboxes/{id}", "sandbox.destroy", F::destroy},
     Route{"POST", "/api/v1/sandboxes/{id}/extend", "sandbox.extend"},
     Route{"POST", "/api/v1/sandboxes/{id}/exec", "exec.run", F::exec},
     Route{"GET", "/api/v1/sandboxes/{id}/exec/ws", "exec.start", F::terminal},

@@ -12,8 +12,9 @@ namespace serve {
 /// How a route's answer, or its request, travels.
 enum class Form : uint8_t {
   json,         // a JSON answer; a body is JSON
-  ready,        // the same, with 503 where the answer's status is not "ready"
-  exec,         // the same, or with "stream": true NDJSON
+  destroy,      // the same, also for what is gone already
+  ready,        // the same as json, with 503 where the answer's status is not "ready"
+  exec,         // the same as json, or with "stream": true NDJSON
   text,         // an answer that is text, of the type that the route names
   start,        // a background command: its id
   output,       // NDJSON: a background command's output, or the console

@@ -61,6 +61,15 @@ void answer_json(http::Exchange& exchange, const Call& call) {
   exchange.answer(call.route.status, "application/json", result_of(exchange, call, std::string(call.route.operation), call.pairs, json_body(exchange)) + '\n');
 }
 
+void answer_destroy(http::Exchange& exchange, const Call& call) {
+  try {
+    answer_json(exchange, call);
+  } catch (const stacyvm::Error& error) {
+    if (error.code() != STACYVM_E_NOT_FOUND) throw;
+    exchange.answer(call.route.status, "application/json", "{\"status\":\"destroyed\"}\n");
+  }
+}
+
 void answer_ready(http::Exchange& exchange, const Call& call) {
   const std::string json = call.session->call(std::string(call.route.operation), call.pairs, json_body(exchange));
   const auto members = frame_members(json).value_or(std::map<std::string, std::string>());

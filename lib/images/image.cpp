@@ -60,6 +60,11 @@ void check_archive(Fd file) {
 
 bool is_path(std::string_view reference) noexcept { return reference.starts_with('/') || reference.starts_with('.'); }
 
+bool has_tag(std::string_view name) noexcept {
+  name.remove_prefix(name.rfind('/') + 1);  // a registry may have a port; npos + 1 is 0
+  return name.find_first_of(":@") != std::string_view::npos;
+}
+
 Root resolve(std::string_view reference, bool local_caller) {
   if (reference == "host") return {};
   if (!is_path(reference))

@@ -20,6 +20,9 @@ struct Root {
 /// Whether it names a path of the host, and not an image.
 bool is_path(std::string_view reference) noexcept;
 
+/// Whether the name of an image says which of its kind it is, "alpine:3" or "alpine@sha256:...": one that does not is the kind's "latest".
+bool has_tag(std::string_view name) noexcept;
+
 /// "host" -> host; an existing directory (absolute, or starting with '.') -> directory after the rootfs checks (dev, proc, sys,
 /// dev/pts, dev/shm absent or real directories, not symlinks; Error invalid names the path inside); a file whose first member
 /// libarchive can read as tar (plain, gzip, zstd, xz, bzip2) -> tar. Anything else: Error unsupported that says what would provide it

@@ -628,7 +628,8 @@ class LocalManager final : public Manager {
   /// What an image's name stands for. `local`: the caller may know paths of the host; `host_path`: the name may be one.
   images::Root root_of(const std::string& name, bool local, bool host_path) const {
     const model::StringMap& aliases = options_.settings.images.aliases;
-    const auto alias = aliases.find(name);
+    auto alias = aliases.find(name);
+    if (alias == aliases.end() && !images::has_tag(name)) alias = aliases.find(name + ":latest");
     const bool known = alias != aliases.end();
     if (!known && !host_path) return images::resolve(name, false);
     try {

@@ -137,6 +137,7 @@ TEST_CASE("an alias is shown as it was written, also to callers that may name no
   Sandbox alpine = spawn("alpine:latest");
   CHECK(sh(alpine, "echo $((6 * 7))") == "42\n");
   CHECK(alpine.info().find(R"("image":"alpine:latest")") != std::string::npos);
+  CHECK(spawn("alpine").info().find(R"("image":"alpine")") != std::string::npos);
   for (const char* image : {"mine", ""}) {
     Sandbox own = spawn(image);
     CHECK(own.read_file("/etc/marker") == "marker\n");
@@ -152,5 +153,5 @@ TEST_CASE("an alias is shown as it was written, also to callers that may name no
     CHECK((std::string(error.what()) + error.details()).find(directory.path()) == std::string::npos);
   }
   CHECK(code_of([&] { spawn(root.c_str()); }) == STACYVM_E_FORBIDDEN);
-  CHECK(code_of([&] { spawn("alpine:3"); }) == STACYVM_E_UNSUPPORTED);
+  for (const char* other : {"alpine:3", "alpine@latest", "mine:latest", "a/alpine"}) CHECK_MESSAGE(code_of([&] { spawn(other); }) == STACYVM_E_UNSUPPORTED, std::string(other));
 }

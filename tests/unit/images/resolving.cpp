@@ -75,6 +75,11 @@ TEST_CASE("what needs a registry is not available, and says what would provide i
   }
 }
 
+TEST_CASE("a name may say which of its kind") {
+  for (const char* name : {"alpine:3", "alpine@sha256:00", "localhost:5000/a/alpine:3"}) CHECK_MESSAGE(has_tag(name), std::string(name));
+  for (const char* name : {"alpine", "", "localhost:5000/alpine", "a:b/c", "a/b/"}) CHECK_MESSAGE(!has_tag(name), std::string(name));
+}
+
 TEST_CASE("a path is for local callers, and whether it exists too") {
   const Folder folder;
   CHECK(code_of(folder.path.string(), false) == Code::forbidden);

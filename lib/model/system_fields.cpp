@@ -6,11 +6,8 @@
 namespace svm::model {
 namespace {
 
-/// Microseconds as a number of milliseconds.
-std::string milliseconds(int64_t us) {
-  std::string text = std::to_string(us % 1000);
-  return std::to_string(us / 1000) + '.' + std::string(3 - text.size(), '0') + text;
-}
+/// Microseconds as the nearest whole number of milliseconds: clients of 0.15 read integers. Prometheus gets the fractions.
+std::string milliseconds(int64_t us) { return std::to_string((us + 500) / 1000); }
 template <class T, auto Member>
 std::string milliseconds_of(const void* object) { return milliseconds(static_cast<const T*>(object)->*Member); }
 
@@ -40,7 +37,7 @@ constexpr Field kProviderHealthFields[] = {
     field<K::text, &ProviderHealth::name>("name", "The provider.").written(),
     field<K::flag, &ProviderHealth::healthy>("healthy", "Whether it can start sandboxes.").written(),
     field<K::flag, &ProviderHealth::is_default>("default", "Whether it serves spawns that do not say.").written(),
-    derived("latency_ms", "number", &milliseconds_of<ProviderHealth, &ProviderHealth::latency_us>, "How long the look at it took, in milliseconds."),
+    derived("latency_ms", "integer", &milliseconds_of<ProviderHealth, &ProviderHealth::latency_us>, "How long the look at it took, in milliseconds."),
     field<K::time_ms, &ProviderHealth::checked_ms>("last_checked", "When it was looked at.").written(),
     field<K::text, &ProviderHealth::error>("error", "Why it is not healthy."),
     field<K::list, &ProviderHealth::capabilities>("capabilities", "What its sandboxes can do.").items(kMaxEntries).written(),
@@ -115,10 +112,10 @@ constexpr Field kOperationFields[] = {
     field<K::integer, &OperationCount::success>("success_total", "How often it went well.").written(),
     field<K::integer, &OperationCount::failure>("failure_total", "How often it did not.").written(),
     derived("latency_count", "integer", &count_of, "How often it was timed."),
-    derived("latency_total_ms", "number", &milliseconds_of<OperationCount, &OperationCount::total_us>, "Milliseconds of all of them together."),
-    derived("latency_min_ms", "number", &milliseconds_of<OperationCount, &OperationCount::least_us>, "Of the shortest."),
-    derived("latency_max_ms", "number", &milliseconds_of<OperationCount, &OperationCount::most_us>, "Of the longest."),
-    derived("latency_avg_ms", "number", &average_of, "On average."),
+    derived("latency_total_ms", "integer", &milliseconds_of<OperationCount, &OperationCount::total_us>, "Milliseconds of all of them together."),
+    derived("latency_min_ms", "integer", &milliseconds_of<OperationCount, &OperationCount::least_us>, "Of the shortest."),
+    derived("latency_max_ms", "integer", &milliseconds_of<OperationCount, &OperationCount::most_us>, "Of the longest."),
+    derived("latency_avg_ms", "integer", &average_of, "On average."),
     field<K::text, &OperationCount::last_error>("last_error", "The code of the last that did not go well."),
     derived("last_observed_unix", "integer", &observed_of, "When the last one ended, in seconds since 1970."),
 };

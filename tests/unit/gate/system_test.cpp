@@ -9,7 +9,7 @@ using namespace svm::test;
 namespace {
 std::string call(Rig& rig, std::string_view operation, const gate::Pairs& pairs = {}, std::string_view body = "") { return rig.gate.call(rig.caller, operation, pairs, body); }
 constexpr const char* kNative =
-    R"({"name":"native","healthy":true,"default":true,"latency_ms":1.500,"last_checked":"1970-01-01T00:00:04Z","capabilities":["spawn","exec"],"runtime_count":3})";
+    R"({"name":"native","healthy":true,"default":true,"latency_ms":2,"last_checked":"1970-01-01T00:00:04Z","capabilities":["spawn","exec"],"runtime_count":3})";
 }  // namespace
 
 TEST_CASE("system: health, life, readiness") {

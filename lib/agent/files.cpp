@@ -75,7 +75,9 @@ protocol::Result move_file(const Root& root, const protocol::MoveRequest& reques
   Fd from, to;
   std::string from_leaf, to_leaf;
   if (const int error = open_parent(root, request.from, false, from, from_leaf)) return path_failure(error, "move", request.from);
-  if (const int error = open_parent(root, request.to, false, to, to_leaf)) return path_failure(error, "move to", request.to);
+  struct stat info;
+  if (::fstatat(from.get(), from_leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return failure(errno, "move", request.from);  // makes no directories for nothing
+  if (const int error = open_parent(root, request.to, true, to, to_leaf)) return path_failure(error, "move to", request.to);
   if (::renameat2(from.get(), from_leaf.c_str(), to.get(), to_leaf.c_str(), request.replace ? 0 : RENAME_NOREPLACE) == 0) return {};
   const int error = errno;
   // Which of the two it was about.

@@ -324,7 +324,7 @@ constexpr Field kFileReplaceFields[] = {
 constexpr Field kFileMoveFields[] = {
     id_field<&FileMoveRequest::id>(),
     path_field<&FileMoveRequest::old_path>("old_path", "Absolute path of what is moved."),
-    path_field<&FileMoveRequest::new_path>("new_path", "Its new absolute path."),
+    path_field<&FileMoveRequest::new_path>("new_path", "Its new absolute path. Missing directories above it are made."),
     field<K::flag, &FileMoveRequest::replace>("replace", "Replace what is at the new path."),
     user_field<&FileMoveRequest::user>(),
 };

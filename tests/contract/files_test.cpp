@@ -68,6 +68,12 @@ TEST_CASE("written, read, described, listed, found, moved, changed and removed")
   CHECK(lab.refusal("file.stat", R"({"path":"/workspace/d/a.txt"})") == STACYVM_E_FILE_NOT_FOUND);
   lab.sandbox.write_file("/workspace/d/c", "c");
   CHECK(lab.refusal("file.move", R"({"old_path":"/workspace/d/c","new_path":"/workspace/d/sub/b","replace":false})") == STACYVM_E_CONFLICT);
+  lab.call("file.move", R"({"old_path":"/workspace/d/c","new_path":"/workspace/d/made/here/c"})");
+  CHECK(lab.sandbox.read_file("/workspace/d/made/here/c") == "c");
+  lab.call("file.move", R"({"old_path":"/workspace/d/made/here/c","new_path":"/workspace/d/c"})");
+  lab.call("file.remove", R"({"path":"/workspace/d/made","recursive":true})");
+  CHECK(lab.refusal("file.move", R"({"old_path":"/workspace/d/none","new_path":"/workspace/d/made/c"})") == STACYVM_E_FILE_NOT_FOUND);
+  CHECK(lab.refusal("file.stat", R"({"path":"/workspace/d/made"})") == STACYVM_E_FILE_NOT_FOUND);  // nothing is made for what cannot be moved
   lab.call("file.chmod", R"({"path":"/workspace/d/c","mode":"0604"})");
   CHECK((lab.sandbox.stat("/workspace/d/c").mode & 07777) == 0604);
 

@@ -435,7 +435,15 @@ TEST_CASE("move") {
   CHECK(box.code(move("/a", "/b")) == Code::ok);
   CHECK(read_text(box / "b") == "A");
   CHECK(box.code(move("/a", "/c")) == Code::file_not_found);
-  CHECK(box.code(move("/b", "/none/c")) == Code::file_not_found);
+  CHECK(box.code(move("/a", "/none/c")) == Code::file_not_found);
+  CHECK(::access((box / "none").c_str(), F_OK) < 0);  // no directories for what cannot be moved
+  CHECK(box.code(move("/b", "/none/deep/c")) == Code::ok);
+  CHECK(read_text(box / "none/deep/c") == "A");
+  CHECK(box.code(move("/none/deep/c", "/b/c")) == Code::ok);
+  CHECK(box.code(move("/b/c", "/b/c/d")) == Code::invalid);
+  CHECK(box.code(move("/b/c", "/moved")) == Code::ok);
+  REQUIRE(::rmdir((box / "b").c_str()) == 0);
+  CHECK(box.code(move("/moved", "/b")) == Code::ok);
   CHECK(box.code(move("/b", "/home")) == Code::invalid);
   CHECK(box.code(move("/home", "/b")) == Code::invalid);
   CHECK(box.code(move("/home", "/home/x")) == Code::invalid);

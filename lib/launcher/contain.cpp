@@ -182,15 +182,20 @@ class Containment {
     return open_directory(AT_FDCWD, "/stage", disk_);
   }
 
+  /// Like /tmp, the root takes what the default user makes there, /app or /data, and lets nobody touch what is another's.
+  static constexpr mode_t kRootMode = 01777;
+
   int make_root() noexcept {
     const bool image = spawn_.root == RootKind::directory;
     if (!image && !plan_.rootless) {
       root_.reset(::fcntl(disk_.get(), F_DUPFD_CLOEXEC, 3));
       if (!root_) return -errno;
       if (spawn_.root == RootKind::empty && ::fchownat(disk_.get(), "", spawn_.uid, spawn_.gid, AT_EMPTY_PATH) < 0) return -errno;
+      if (spawn_.root == RootKind::host && ::fchmodat(disk_.get(), ".", kRootMode, 0) < 0) return -errno;
       return 0;
     }
     if (::mkdirat(disk_.get(), "l", 0755) < 0) return -errno;
+    if (image && ::mkdirat(disk_.get(), "u", kRootMode) < 0) return -errno;
     if (!image) {
       // Only seen through an overlay, but made without it: that is four times as fast. make_skeleton covers it.
       if (::mkdirat(disk_.get(), "u", 0755) < 0) return -errno;

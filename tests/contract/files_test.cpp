@@ -167,6 +167,17 @@ TEST_CASE("a writer that is refused says why, whenever the refusal comes") {
   }
 }
 
+TEST_CASE("at the root there is room for what is the user's, and what is not stays as it is") {
+  FileLab lab;
+  lab.sandbox.write_file("/app/main", "x");
+  CHECK(lab.sandbox.stat("/app").uid == 1000);
+  CHECK(sh(lab.sandbox, "mkdir /data && echo y > /data/y && mv /data /output && cat /output/y") == "y\n");
+  CHECK(lab.sandbox.exec(stacyvm::Exec::sh("mv /usr /elsewhere")).exit_code != 0);
+  if (enforces(lab.sandbox, "id_range"))
+    CHECK(lab.sandbox.exec(stacyvm::Exec::sh("mv /etc /elsewhere || rm -r /root || mv /bin /elsewhere || rmdir /tmp")).exit_code != 0);
+  CHECK(sh(lab.sandbox, "ls /etc/passwd /bin/sh") == "/bin/sh\n/etc/passwd\n");
+}
+
 TEST_CASE("files act as the sandbox's user") {
   FileLab lab;
   // Where one id is mapped, the generated /etc is the user's own, too.

@@ -42,6 +42,8 @@ void check_root(Sandbox& sandbox) {
   CHECK(sandbox.read_file("/tmp/x") == "x");
   sandbox.write_file("/workspace/x", "x");
   CHECK(sandbox.read_file("/workspace/x") == "x");
+  sandbox.write_file("/app/x", "x");
+  CHECK(sandbox.read_file("/app/x") == "x");
 }
 
 }  // namespace

@@ -156,6 +156,8 @@ class Surface:
         with self.assertRaises(stacyvm.StacyVMError) as caught:
             self.go(sandbox.read_file("/workspace/c.log"))
         self.assertNotIsInstance(caught.exception, stacyvm.SandboxNotFound, "the file is gone, not the sandbox")
+        self.go(sandbox.write_file("/app/main.sh", "echo $((6 * 7))"))
+        self.assertEqual(self.go(sandbox.exec("sh /app/main.sh")).stdout, "42\n")
         self.go(sandbox.delete_file("/workspace/dir", recursive=True))
         self.assertEqual(self.go(sandbox.list_files("/workspace")), [])
         self.assertTrue(self.go(sandbox.list_files()))

@@ -95,7 +95,10 @@ void set_text(Target& target, const Field& field, bool twin, std::string&& text)
       if (!text.empty())
         throw Error(Code::unsupported, target.path(field.name) + ": is not supported here").with("field", target.path(field.name));
       return;
-    default: set_number(target, field, text); return;
+    default:
+      // Clients of 0.15 write "" for what they leave to the server, as they do with 0 and null.
+      if (text.empty() && !field.needed && !target.answer) return;
+      return set_number(target, field, text);
   }
 }
 

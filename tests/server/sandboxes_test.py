@@ -136,6 +136,7 @@ class Answers(unittest.TestCase):
         self.assertEqual(sandbox.run("echo", args=["$A", "b c"], mode="argv"), "$A b c\n")
         self.assertEqual(sandbox.run("echo $A; pwd", env={"A": "é"}, workdir="/tmp"), "é\n/tmp\n")
         self.assertEqual(sandbox.run("pwd; touch mine"), "/workspace\n")
+        self.assertEqual(sandbox.run("echo empty", args=None, env=None, mode="", workdir="", timeout=""), "empty\n")
         for line in (r"printf 'é\377'", r"printf 'é\377' >&2", r"printf 'é\377'; sleep 30"):
             answer = sandbox.ask("POST", "/exec", {"command": line, **({"timeout": "300ms"} if "sleep" in line else {})})
             stream = "stderr" if ">&2" in line else "stdout"

@@ -45,7 +45,7 @@ TEST_CASE("decode: a spawn with everything") {
 }
 
 TEST_CASE("decode: no body, an empty object and nulls mean the defaults") {
-  for (const std::string_view body : {"", "{}", R"({"image":null,"memory_mb":null,"env":null,"mounts":null,"ttl":null,"template":null})", R"({"memory_mb":0,"vcpus":0,"ttl":"0"})"})
+  for (const std::string_view body : {"", "{}", R"({"image":null,"memory_mb":null,"env":null,"mounts":null,"ttl":null,"template":null})", R"({"memory_mb":0,"vcpus":0,"ttl":"0"})", R"({"image":"","ttl":"","provider":"","template":""})"})
     CHECK(encode(decode<SpawnRequest>({}, body)) == "{}");
 }
 

@@ -214,7 +214,7 @@ TEST_CASE("the list says what runs and how the others ended") {
   CHECK(list[3].running);
   CHECK(list[3].background);
   CHECK(list[3].pid == client.reply(two).pid);
-  CHECK(list[3].attached == 2);
+  CHECK(list[3].attached == 1);
   // why it did not start is what an attached stream is told too
   CHECK(client.wait(attach(client, "four")).result.code == Code::file_not_found);
   client.cancel(two);

@@ -144,9 +144,11 @@ class Server::Implementation {
     const char* refused = nullptr;
     {
       const std::lock_guard lock(mutex_);
-      if (const auto same = per_address_.find(address); same != per_address_.end() && same->second >= options_.max_connections_per_address)
+      const auto same = per_address_.find(address);
+      const bool address_full = same != per_address_.end() && same->second >= options_.max_connections_per_address;
+      if (address_full && !evict_locked(&address))
         refused = "too many connections from this address";
-      else if (entries_.size() >= options_.max_connections && !evict_locked())
+      else if (!address_full && entries_.size() >= options_.max_connections && !evict_locked())
         refused = "too many connections";
       else {
         entries_.emplace_front(fd, address);
@@ -179,12 +181,13 @@ class Server::Implementation {
     const std::lock_guard lock(mutex_);
     return evict_locked();
   }
-  /// Ends the connection that is idle longest. It may begin to be busy at the same moment: then the next one.
-  bool evict_locked() {
+  /// Ends the connection that is idle longest, of one address or of any. It may begin to be busy at the same moment: then the next one.
+  bool evict_locked(const std::string* address = nullptr) {
     for (;;) {
       Entry* longest = nullptr;
       int64_t since = 0;
       for (Entry& entry : entries_) {
+        if (address && entry.address != *address) continue;
         const int64_t one = entry.idle_since;
         if (one > 0 && (!longest || one < since)) longest = &entry, since = one;
       }

@@ -16,8 +16,9 @@ struct ServerOptions {
   std::string host = "127.0.0.1";  // an address, or a name that stands for one
   uint16_t port = 0;               // 0: any that is free
   std::shared_ptr<const TlsContext> tls;
-  size_t max_connections = 1'024;            // a further one takes the place of that which is idle longest; where none is: 503
-  size_t max_connections_per_address = 768;  // a further one: 503
+  // A further one takes the place of that which is idle longest, of the same address where that has too many; where none is: 503.
+  size_t max_connections = 1'024;
+  size_t max_connections_per_address = 768;
   std::chrono::milliseconds drain{10'000};   // after the stop: how long requests under way may take
   Deadlines deadlines;
 };

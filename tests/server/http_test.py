@@ -131,6 +131,15 @@ class Limits(unittest.TestCase):
                     if answer.status == 413:
                         self.assertIn("64 MiB", answer.json()["message"])
 
+    def test_a_further_connection_takes_the_place_of_an_idle_one_of_its_address(self):
+        with Serving("server:\n  max_connections_per_address: 3\n") as small:
+            wires = [small.wire() for _ in range(3)]
+            self.addCleanup(lambda: [wire.close() for wire in wires])
+            for wire in wires:
+                self.assertEqual(wire.ask("GET", LIST).status, 200)
+            self.assertTrue(eventually(lambda: small.ask("GET", LIST).status == 200))
+            self.assertTrue(wires[0].is_closed(), "it is idle longest")
+
     def test_a_body_that_is_much_too_large_is_answered_before_it_has_come(self):
         with server.wire() as wire:
             wire.send(head_of(f"POST {LIST} HTTP/1.1", f"Content-Length: {100 << 30}"))

@@ -115,17 +115,6 @@ class LibraryExchange final : public Exchange {
   bool encrypted() const override { return state_.encrypted; }
   bool is_upgrade() const override { return httplib::detail::is_websocket_upgrade(request_); }
 
-  Body read_body(std::string& out, uint64_t most) override {
-    out.clear();
-    bool fits = true;
-    const Body body = read_body([&](std::string_view piece) {
-      fits = piece.size() <= most - out.size();
-      if (fits) out.append(piece);
-      return fits;
-    });
-    return fits ? body : Body::too_large;
-  }
-
   Body read_body(const std::function<bool(std::string_view)>& take) override {
     if (std::exchange(state_.expects, false) && !state_.connection->body_ended() && !state_.connection->has_input()) {
       constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";

@@ -40,9 +40,7 @@ class Exchange {
   /// An upgrade to WebSocket is asked for: handled by Handler::converse once Handler::serve has answered nothing.
   virtual bool is_upgrade() const = 0;
 
-  enum class Body : uint8_t { whole, too_large, malformed, late, closed };
-  /// The whole body, at most `most` bytes.
-  virtual Body read_body(std::string& out, uint64_t most) = 0;
+  enum class Body : uint8_t { whole, malformed, late, closed };
   /// Piece by piece; `take` answers false to stop (Body::whole is then the answer, and the rest is not read).
   virtual Body read_body(const std::function<bool(std::string_view)>& take) = 0;
   virtual int client() const noexcept = 0;  // as Sink

@@ -17,8 +17,28 @@ struct Refused : std::runtime_error {
 
 inline constexpr uint64_t kMaxJsonBody = 64u << 20;  // as the library takes it: 413 beyond
 
-/// The body of a request, whole. Throws Refused.
-std::string json_body(http::Exchange& exchange);
+// Of what all requests hold at a time beyond 64 KiB each, so that small ones are always served: 503 beyond.
+inline constexpr uint64_t kMaxJsonBodies = 512u << 20, kSmallJsonBody = 64u << 10;
+
+/// The body of a request, whole.
+class JsonBody {
+ public:
+  /// Reads it. Throws Refused.
+  explicit JsonBody(http::Exchange& exchange);
+  JsonBody(const JsonBody&) = delete;
+  JsonBody& operator=(const JsonBody&) = delete;
+  const std::string& text() const noexcept { return text_; }
+
+ private:
+  /// Part of kMaxJsonBodies.
+  struct Share {
+    ~Share();
+    bool take(uint64_t size) noexcept;
+    uint64_t taken = 0;
+  };
+  Share share_;
+  std::string text_;
+};
 /// Throws Refused for a body that did not come whole: also whether the client went, or the server, which ends, no longer reads what had not come.
 void require_whole(const http::Exchange& exchange, http::Exchange::Body body);
 

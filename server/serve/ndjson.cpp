@@ -117,13 +117,14 @@ void stream_exec(http::Exchange& exchange, const Call& call, const std::string& 
 }
 
 void answer_output(http::Exchange& exchange, const Call& call) {
-  stream_lines(exchange, call, call.session->call_stream(std::string(call.route.operation), call.pairs, json_body(exchange)), Leaving::detaches);
+  stream_lines(exchange, call, call.session->call_stream(std::string(call.route.operation), call.pairs, JsonBody(exchange).text()), Leaving::detaches);
 }
 
 void answer_start(http::Exchange& exchange, const Call& call) {
   http::Pairs pairs = call.pairs;
   pairs.emplace_back("background", "true");
-  const std::string body = json_body(exchange);
+  const JsonBody json_body(exchange);
+  const std::string& body = json_body.text();
   const std::string id = call.session->call_stream("exec.start", pairs, body).exec_id();
   exchange.answer(call.route.status, "application/json", "{\"exec_id\":" + text::json_string(id) + "}\n");
 }

@@ -55,7 +55,7 @@ void answer_operation(http::Exchange& exchange, const Call& call) {
   const Route* route = route_of(operation);
   if (!route) throw Refused(404, "NOT_FOUND", "no such operation");
   const char* type = route->form == Form::text ? "text/plain; version=0.0.4; charset=utf-8" : "application/json";
-  exchange.answer(200, type, result_of(exchange, call, operation, pairs, json_body(exchange)) + '\n');
+  exchange.answer(200, type, result_of(exchange, call, operation, pairs, JsonBody(exchange).text()) + '\n');
 }
 
 void talk_operation(http::Socket& socket, const Call& call) {

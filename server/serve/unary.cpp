@@ -1,6 +1,7 @@
 // One JSON answer.
 #include <poll.h>
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,6 +31,8 @@ bool is_quick(std::string_view operation) {
          operation.starts_with("quota.") || operation.starts_with("pool.") || operation == "template.list" || operation == "template.get";
 }
 
+std::atomic<uint64_t> shared{0};  // of kMaxJsonBodies
+
 }  // namespace
 
 std::string result_of(http::Exchange& exchange, const Call& call, const std::string& operation, const http::Pairs& pairs, const std::string& body) {
@@ -38,16 +41,32 @@ std::string result_of(http::Exchange& exchange, const Call& call, const std::str
   return finish(op, exchange.client());
 }
 
-std::string json_body(http::Exchange& exchange) {
-  std::string body;
-  require_whole(exchange, exchange.read_body(body, kMaxJsonBody));
-  return body;
+bool JsonBody::Share::take(uint64_t size) noexcept {
+  if (shared.fetch_add(size) + size > kMaxJsonBodies) {
+    shared -= size;  // who is refused takes nothing from others
+    return false;
+  }
+  taken += size;
+  return true;
+}
+
+JsonBody::Share::~Share() { shared -= taken; }
+
+JsonBody::JsonBody(http::Exchange& exchange) {
+  require_whole(exchange, exchange.read_body([&](std::string_view piece) {
+    if (piece.size() > kMaxJsonBody - text_.size()) throw Refused(413, "BAD_REQUEST", "the body is larger than 64 MiB");
+    if (text_.size() + piece.size() > kSmallJsonBody && !share_.take(piece.size())) {
+      exchange.set_header("Retry-After", "1");
+      throw Refused(503, "UNAVAILABLE", "there are too many large bodies at a time: send this one again later");
+    }
+    text_.append(piece);
+    return true;
+  }));
 }
 
 void require_whole(const http::Exchange& exchange, http::Exchange::Body body) {
   switch (body) {
     case http::Exchange::Body::whole: return;
-    case http::Exchange::Body::too_large: throw Refused(413, "BAD_REQUEST", "the body is larger than 64 MiB");
     case http::Exchange::Body::malformed: throw Refused(400, "BAD_REQUEST", "the body is not chunked as it should be");
     case http::Exchange::Body::late: throw Refused(408, "TIMEOUT", "the body did not come in time");
     case http::Exchange::Body::closed: break;
@@ -58,7 +77,7 @@ void require_whole(const http::Exchange& exchange, http::Exchange::Body body) {
 }
 
 void answer_json(http::Exchange& exchange, const Call& call) {
-  exchange.answer(call.route.status, "application/json", result_of(exchange, call, std::string(call.route.operation), call.pairs, json_body(exchange)) + '\n');
+  exchange.answer(call.route.status, "application/json", result_of(exchange, call, std::string(call.route.operation), call.pairs, JsonBody(exchange).text()) + '\n');
 }
 
 void answer_destroy(http::Exchange& exchange, const Call& call) {
@@ -71,14 +90,15 @@ void answer_destroy(http::Exchange& exchange, const Call& call) {
 }
 
 void answer_ready(http::Exchange& exchange, const Call& call) {
-  const std::string json = call.session->call(std::string(call.route.operation), call.pairs, json_body(exchange));
+  const std::string json = call.session->call(std::string(call.route.operation), call.pairs, JsonBody(exchange).text());
   const auto members = frame_members(json).value_or(std::map<std::string, std::string>());
   const auto status = members.find("status");
   exchange.answer(status != members.end() && status->second == "ready" ? 200 : 503, "application/json", json + '\n');
 }
 
 void answer_exec(http::Exchange& exchange, const Call& call) {
-  const std::string body = json_body(exchange);
+  const JsonBody json_body(exchange);
+  const std::string& body = json_body.text();
   if (asks_for_stream(body)) return stream_exec(exchange, call, body);
   std::string json = result_of(exchange, call, std::string(call.route.operation), call.pairs, body);
   show(json, "stdout");
@@ -91,7 +111,7 @@ void answer_exec(http::Exchange& exchange, const Call& call) {
 }
 
 void answer_text(http::Exchange& exchange, const Call& call) {
-  exchange.answer(call.route.status, "text/plain; version=0.0.4; charset=utf-8", call.session->call(std::string(call.route.operation), call.pairs, json_body(exchange)));
+  exchange.answer(call.route.status, "text/plain; version=0.0.4; charset=utf-8", call.session->call(std::string(call.route.operation), call.pairs, JsonBody(exchange).text()));
 }
 
 }  // namespace serve

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import select
 import socket
 import time
 import unittest
@@ -13,7 +14,7 @@ from wire import Closed, Events, WebSocket, Wire
 
 LIST = "/api/v1/sandboxes"
 HEAD_BYTES, FIELDS, FIELD_BYTES, TARGET_BYTES = 64 << 10, 100, 8_000, 8_000
-JSON_BYTES = 64 << 20
+JSON_BYTES, JSON_BODIES, SMALL_JSON_BYTES = 64 << 20, 512 << 20, 64 << 10
 HEAD_SECONDS, SILENCE_SECONDS = 10, 10
 REQUEST_ID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")  # RFC 9562 version 4
 
@@ -130,6 +131,29 @@ class Limits(unittest.TestCase):
                     self.assertIn(answer.status, statuses)
                     if answer.status == 413:
                         self.assertIn("64 MiB", answer.json()["message"])
+
+    def test_large_bodies_at_a_time(self):
+        """Together they have room, and small ones always have."""
+        begun = []
+        self.addCleanup(lambda: [wire.close() for wire in begun])
+        for _ in range(JSON_BODIES // JSON_BYTES + 1):
+            begun.append(server.wire(60))
+            begun[-1].send(head_of(f"POST {LIST}/none/exec HTTP/1.1", f"Content-Length: {JSON_BYTES}"))
+            begun[-1].send(bytes(JSON_BYTES - 1))
+        refused, _, _ = select.select([wire.socket for wire in begun], [], [], 60)
+        self.assertTrue(refused)
+        answer = next(wire for wire in begun if wire.socket is refused[0]).answer()
+        self.assertEqual((answer.status, answer.json()["code"], answer.header("Retry-After")), (503, "UNAVAILABLE", "1"))
+
+        def ask(size):
+            with server.wire(60) as wire:
+                wire.request("POST", f"{LIST}/none/exec", b"{}".ljust(size))
+                return wire.answer().status
+
+        self.assertEqual(ask(SMALL_JSON_BYTES), 400)
+        for wire in begun:
+            wire.close()
+        self.assertTrue(eventually(lambda: ask(JSON_BYTES) == 400))
 
     def test_a_further_connection_takes_the_place_of_an_idle_one_of_its_address(self):
         with Serving("server:\n  max_connections_per_address: 3\n") as small:

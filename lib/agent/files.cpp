@@ -76,7 +76,8 @@ protocol::Result move_file(const Root& root, const protocol::MoveRequest& reques
   std::string from_leaf, to_leaf;
   if (const int error = open_parent(root, request.from, false, from, from_leaf)) return path_failure(error, "move", request.from);
   struct stat info;
-  if (::fstatat(from.get(), from_leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return failure(errno, "move", request.from);  // makes no directories for nothing
+  // No directories are made for what cannot be moved.
+  if (::fstatat(from.get(), from_leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return failure(errno, "move", request.from);
   if (const int error = open_parent(root, request.to, true, to, to_leaf)) return path_failure(error, "move to", request.to);
   if (::renameat2(from.get(), from_leaf.c_str(), to.get(), to_leaf.c_str(), request.replace ? 0 : RENAME_NOREPLACE) == 0) return {};
   const int error = errno;

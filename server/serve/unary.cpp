@@ -14,8 +14,8 @@
 namespace serve {
 namespace {
 
-/// Clients of 0.15 read stdout and stderr of every result. The library has NAME_b64 in the place of what is not UTF-8; here NAME goes before it with what can
-/// be shown. In a string of JSON no quote is bare: what is found is a member.
+/// Clients of 0.15 read stdout and stderr of every result. The library has NAME_b64 in the place of what is not UTF-8; here NAME goes
+/// before it with what can be shown. In a string of JSON no quote is bare: what is found is a member.
 void show(std::string& json, std::string_view name) {
   const std::string twin = ",\"" + std::string(name) + "_b64\":\"";
   const size_t at = json.find(twin);

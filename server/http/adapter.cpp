@@ -88,6 +88,7 @@ struct Current {
   bool encrypted = false;
   bool close = false;  // after this answer
   bool expects = false;  // the client sends its body when it is asked for it
+  bool ranged = false;   // the answer is one that parts can be had of
   uint64_t size = 0;   // of what ranges were asked of
   Outcome outcome;
 };
@@ -174,6 +175,7 @@ class LibraryExchange final : public Exchange {
     ranges.clear();
     for (const Range& each : wanted.value_or(std::vector<Range>())) ranges.emplace_back(static_cast<ssize_t>(each.first), static_cast<ssize_t>(each.last));
     if (wanted && wanted->empty()) ranges.emplace_back(static_cast<ssize_t>(size), static_cast<ssize_t>(size));  // the library refuses it
+    state_.ranged = true;
     state_.size = size;
     response_->status = wanted ? 206 : 200;
     response_->set_content_provider(size, type, [write = std::move(write), client = client(), stop = stop_](size_t offset, size_t length, httplib::DataSink& sink) {
@@ -243,6 +245,7 @@ class Adapter::Implementation final : public httplib::Server {
       current->outcome.status = response.status;
       response.headers.erase("Connection");
       response.headers.erase("Keep-Alive");
+      if (!current->ranged) response.headers.erase("Accept-Ranges");  // the library promises parts of whatever HEAD asks for
       // What is here already of a body that nobody wanted is read over: closed with it unread, the kernel resets the connection.
       std::string unwanted;
       while (!current->connection->body_ended() && current->connection->has_input() && current->connection->read_body(unwanted) == Connection::Body::more) unwanted.clear();

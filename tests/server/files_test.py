@@ -129,6 +129,12 @@ class Files(unittest.TestCase):
     def test_ranges_of_other_answers_are_none(self):
         answer = server.ask("GET", "/api/v1/sandboxes", headers=[("Range", "bytes=0-1")])
         self.assertEqual((answer.status, answer.json()[0]["state"]), (200, "running"))
+        # None that is beyond its end either, and nothing promises any.
+        for method in ("GET", "HEAD"):
+            answer = server.ask(method, "/api/v1/health", headers=[("Range", "bytes=100000-")])
+            self.assertEqual((answer.status, answer.header("Content-Range"), answer.header("Accept-Ranges")), (200, None, None), method)
+        answer = sandbox.ask("GET", "/archive?path=/workspace", headers=[("Range", "bytes=100000000-")])
+        self.assertEqual((answer.status, answer.header("Content-Range")), (200, None))
 
     def test_a_chunked_upload(self):
         with server.wire() as wire:

@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -62,13 +63,19 @@ TlsContext::TlsContext(const std::string& certificate_file, const std::string& k
     SSL_CTX_free(context_);
     throw std::runtime_error(message);
   };
+  for (const std::string& file : {certificate_file, key_file})
+    if (::access(file.c_str(), R_OK) != 0) {
+      const std::string message = "TLS: " + file + ": " + std::strerror(errno);
+      SSL_CTX_free(context_);
+      throw std::runtime_error(message);
+    }
   if (SSL_CTX_set_min_proto_version(context_, TLS1_2_VERSION) != 1) fail("TLS 1.2");
   (void)SSL_CTX_set_options(context_, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   // Writes may go on with other bytes at the same place: they are given from wherever the answer is.
   (void)SSL_CTX_set_mode(context_, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-  if (SSL_CTX_use_certificate_chain_file(context_, certificate_file.c_str()) != 1) fail(certificate_file);
-  if (SSL_CTX_use_PrivateKey_file(context_, key_file.c_str(), SSL_FILETYPE_PEM) != 1) fail(key_file);
-  if (SSL_CTX_check_private_key(context_) != 1) fail(key_file);
+  if (SSL_CTX_use_certificate_chain_file(context_, certificate_file.c_str()) != 1) fail(certificate_file + ": no certificate in PEM");
+  if (SSL_CTX_use_PrivateKey_file(context_, key_file.c_str(), SSL_FILETYPE_PEM) != 1) fail(key_file + ": no private key in PEM");
+  if (SSL_CTX_check_private_key(context_) != 1) fail(key_file + ": not the certificate's key");
 }
 
 TlsContext::~TlsContext() { SSL_CTX_free(context_); }

@@ -25,6 +25,7 @@ namespace {
 
 constexpr const char* kFile = "stacyvm.yaml";
 constexpr size_t kMaxFile = 1u << 20;  // bytes
+constexpr size_t kMaxApiKey = 4096;    // bytes, as the library has it
 // What nobody writes: a YAML alias may stand for what it is in, or for a list of lists of aliases.
 constexpr size_t kMaxValues = 10'000;
 constexpr unsigned kMaxDepth = 8;
@@ -76,18 +77,16 @@ int64_t milliseconds(const std::string& key, const Value& value) {
   return total;
 }
 
+/// Such as can be given in a header, and as the command line takes it.
+void check_api_key(const std::string& key, const Value& value) {
+  const bool visible = std::all_of(value.text.begin(), value.text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (!visible || value.text.empty() || value.text.size() > kMaxApiKey) fail(value.where, key, "give visible ASCII, 1 to 4,096 bytes, or leave it out");
+}
+
 void check_origin(const std::string& key, const Value& value, const std::string& origin) {
   if (origin == "*") return;
   const size_t scheme = origin.starts_with("http://") ? 7 : origin.starts_with("https://") ? 8 : 0;
   if (scheme == 0 || origin.size() == scheme || origin.find_first_of("/?# ", scheme) != origin.npos) fail(value.where, key, "give origins like https://app.example, without a path, or *");
-}
-
-/// What nobody could give in a header, or everybody who gives nothing.
-void check_key(const std::string& key, const Value& value) {
-  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
-  const bool control = std::any_of(value.text.begin(), value.text.end(), [](char c) { return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7f'; });
-  if (value.text.empty() || control || is_blank(value.text.front()) || is_blank(value.text.back()))
-    fail(value.where, key, "give a key without control characters, and without blanks around it; or leave it out");
 }
 
 /// Keys of the server itself.
@@ -117,14 +116,8 @@ const std::vector<Key>& keys() {
       {"server.max_connections_per_address", false, [](Config& c, const std::string& k, const Value& v) { c.max_connections_per_address = number(k, v, 1, 65'536); }},
       {"server.shutdown_timeout", false, [](Config& c, const std::string& k, const Value& v) { c.shutdown_timeout_ms = milliseconds(k, v); }},
       {"server.state_dir", false, text(&Config::state_dir)},
-      {"auth.api_key", false, [](Config& c, const std::string& k, const Value& v) {
-         check_key(k, v);
-         c.api_key = v.text;
-       }},
-      {"auth.admin_api_key", false, [](Config& c, const std::string& k, const Value& v) {
-         check_key(k, v);
-         c.admin_api_key = v.text;
-       }},
+      {"auth.api_key", false, [](Config& c, const std::string& k, const Value& v) { check_api_key(k, v); c.api_key = v.text; }},
+      {"auth.admin_api_key", false, [](Config& c, const std::string& k, const Value& v) { check_api_key(k, v); c.admin_api_key = v.text; }},
       {"logging.level", false, [](Config& c, const std::string& k, const Value& v) {
          if (v.text != "error" && v.text != "warn" && v.text != "info" && v.text != "debug") fail(v.where, k, "give error, warn, info or debug");
          c.log_level = v.text;
@@ -225,6 +218,9 @@ bool has_second_document(const std::string& yaml) {
   return parser.HandleNextDocument(nothing) && parser.HandleNextDocument(nothing);
 }
 
+/// One text, and no list of one.
+bool is_single(const Value& value) { return value.items.size() == 1 && value.items[0] == value.text; }
+
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> items;
   std::istringstream stream(text);
@@ -252,18 +248,19 @@ Config parse_config(const std::string& yaml, const std::string& name, const std:
     throw std::runtime_error(one_line(name + ':' + std::to_string(error.mark.line + 1) + ": " + error.msg));
   }
   // The environment goes over the file.
-  const auto from_environment = [&](const std::string& key) {
+  const auto from_environment = [&](const std::string& key, bool list) {
     const auto found = environment.find(variable_of(key));
-    if (found != environment.end() && !found->second.empty()) file.values[key] = {found->first, found->second, split(found->second)};
+    if (found == environment.end() || found->second.empty()) return;
+    file.values[key] = {found->first, found->second, list ? split(found->second) : std::vector{found->second}};
   };
-  for (const Key& key : keys()) from_environment(key.name);
-  for (const Setting& setting : kSettings) from_environment(std::string(setting.section) + '.' + setting.name);
+  for (const Key& key : keys()) from_environment(key.name, key.list);
+  for (const Setting& setting : kSettings) from_environment(std::string(setting.section) + '.' + setting.name, false);
 
   Config config;
   for (const Key& key : keys()) {
     const auto found = file.values.find(key.name);
     if (found == file.values.end()) continue;
-    if (!key.list && found->second.items.size() != 1) fail(found->second.where, key.name, "give one value");
+    if (!key.list && !is_single(found->second)) fail(found->second.where, key.name, "give one value");
     key.take(config, key.name, found->second);
     file.values.erase(found);
   }
@@ -273,7 +270,7 @@ Config parse_config(const std::string& yaml, const std::string& name, const std:
     const auto found = file.values.find(key);
     if (found == file.values.end()) continue;
     const Value& value = found->second;
-    if (value.items.size() != 1) fail(value.where, key, "give one value");
+    if (!is_single(value)) fail(value.where, key, "give one value");
     if (setting.kind == 'n' && !is_json_number(value.text)) fail(value.where, key, "give a number");
     defaults += (defaults.empty() ? "" : ",") + text::json_string(setting.name) + ':' + (setting.kind == 'n' ? value.text : text::json_string(value.text));
     file.values.erase(found);
@@ -283,6 +280,8 @@ Config parse_config(const std::string& yaml, const std::string& name, const std:
   // What the clients of 0.15 ask for where nobody says another image.
   if (!file.has_aliases) file.aliases["alpine:latest"].text = "host";
   std::string aliases;
+  for (const auto& [alias, value] : file.aliases)
+    if (value.text != "host" && !value.text.starts_with('/')) fail(value.where, "images.aliases." + alias, "give host or an absolute path");
   for (const auto& [alias, value] : file.aliases) aliases += (aliases.empty() ? "" : ",") + text::json_string(alias) + ':' + text::json_string(value.text);
   config.settings = "{\"defaults\":{" + defaults + "},\"images\":{\"aliases\":{" + aliases + "}}}";
   return config;

@@ -12,21 +12,36 @@
 namespace cli {
 namespace {
 
+constexpr const char* kShells = "bash zsh fish";
+
 struct Names {
   std::string verb, help;
   std::vector<const CLI::Option*> options;
   bool takes_files = false;  // beside options
+  std::string choices;       // what else may stand there
 };
+
+/// The words that an option or a positional word can be, where they are few; empty: any text.
+std::string choices_of(const CLI::Option& option) {
+  const std::string name = option.get_single_name();
+  for (const auto& [of, words] : {std::pair{"profile", "default debug build"}, std::pair{"state", "creating running destroying"}, std::pair{"shell", kShells}})
+    if (name == of) return words;
+  return "";
+}
+
+bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
 
 std::vector<Names> verbs_of(const CLI::App& app) {
   std::vector<Names> all;
   for (const CLI::App* verb : app.get_subcommands(nullptr)) {
-    all.push_back({verb->get_name(), verb->get_description(), {}, false});
+    all.push_back({verb->get_name(), verb->get_description(), {}, false, {}});
     for (const CLI::Option* option : verb->get_options()) {
-      if (option->get_positional())
+      if (option->get_positional()) {
         all.back().takes_files |= option->get_name(true) == "source";
-      else
+        all.back().choices += choices_of(*option);
+      } else {
         all.back().options.push_back(option);
+      }
     }
   }
   return all;
@@ -50,6 +65,14 @@ bool takes_file(const CLI::Option& option) {
   return false;
 }
 
+/// "--memory | -m" of one option.
+std::string pattern_of(const CLI::Option& option) {
+  std::string pattern;
+  for (const std::string& name : option.get_lnames()) pattern += (pattern.empty() ? "--" : " | --") + name;
+  for (const std::string& name : option.get_snames()) pattern += (pattern.empty() ? "-" : " | -") + name;
+  return pattern;
+}
+
 std::string for_bash(const std::vector<Names>& verbs) {
   std::ostringstream out;
   out << "# bash completion for stacyvm\n_stacyvm() {\n  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]} i\n"
@@ -58,11 +81,21 @@ std::string for_bash(const std::vector<Names>& verbs) {
   out << "\" -- \"$word\")\n    return\n  fi\n  case $verb in\n";
   for (const Names& verb : verbs) {
     out << "    " << verb.verb << ")\n";
-    std::string files;
-    for (const CLI::Option* option : verb.options)
-      if (takes_file(*option))
-        for (const std::string& name : option->get_lnames()) files += (files.empty() ? "--" : " | --") + name;
-    if (!files.empty()) out << "      case $before in " << files << ") mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); return ;; esac\n";
+    std::string files, texts;
+    out << "      case $before in\n";
+    for (const CLI::Option* option : verb.options) {
+      if (!takes_value(*option)) continue;
+      const std::string choices = choices_of(*option), pattern = pattern_of(*option);
+      if (!choices.empty())
+        out << "        " << pattern << ") mapfile -t COMPREPLY < <(compgen -W \"" << choices << "\" -- \"$word\"); return ;;\n";
+      else
+        (takes_file(*option) ? files : texts) += " | " + pattern;
+    }
+    if (!files.empty()) out << "        " << files.substr(3) << ") mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); return ;;\n";
+    if (!texts.empty()) out << "        " << texts.substr(3) << ") compopt +o default 2> /dev/null; return ;;\n";  // only the user knows
+    out << "      esac\n";
+    if (!verb.choices.empty()) out << "      [[ $word != -* ]] && mapfile -t COMPREPLY < <(compgen -W \"" << verb.choices << "\" -- \"$word\") && return\n";
+    if (verb.takes_files) out << "      [[ $word != -* ]] && return  # a path\n";
     out << "      mapfile -t COMPREPLY < <(compgen -W \"" << words_of(verb) << "\" -- \"$word\") ;;\n";
   }
   out << "  esac\n}\ncomplete -o default -F _stacyvm stacyvm\n";
@@ -83,6 +116,13 @@ std::string quoted(std::string text, std::string_view also) {
   return out;
 }
 
+std::string zsh_value(const CLI::Option& option) {
+  if (!takes_value(option)) return "";
+  if (takes_file(option)) return ":file:_files";
+  const std::string choices = choices_of(option);
+  return choices.empty() ? ":value: " : ":value:(" + choices + ')';
+}
+
 std::string for_zsh(const std::vector<Names>& verbs) {
   std::ostringstream out;
   out << "#compdef stacyvm\n_stacyvm() {\n  local -a verbs\n  verbs=(\n";
@@ -95,12 +135,14 @@ std::string for_zsh(const std::vector<Names>& verbs) {
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
       for (const std::string& name : option->get_snames()) names.push_back('-' + name);
       for (const std::string& name : names)
-        out << " \\\n      '" << name << '[' << quoted(option->get_description(), "[]:") << ']'
-            << (option->get_items_expected_max() > 0 ? (takes_file(*option) ? ":file:_files" : ":value: ") : "") << '\'';
+        out << " \\\n      '" << (option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll ? "*" : "") << name << '[' << quoted(option->get_description(), "[]:") << ']'
+            << zsh_value(*option) << '\'';
     }
+    if (!verb.choices.empty()) out << " \\\n      '2:word:(" << verb.choices << ")'";
     out << (verb.takes_files ? " \\\n      '*:file:_files' ;;\n" : " ;;\n");
   }
-  out << "  esac\n}\n_stacyvm \"$@\"\n";
+  // Read by compinit, this file is the function's body at its first call; sourced, it tells what the function is for.
+  out << "  esac\n}\nif [ \"$funcstack[1]\" = _stacyvm ]; then _stacyvm \"$@\"; else compdef _stacyvm stacyvm; fi\n";
   return out.str();
 }
 
@@ -108,13 +150,17 @@ std::string for_fish(const std::vector<Names>& verbs) {
   std::ostringstream out;
   out << "# fish completion for stacyvm\n";
   for (const Names& verb : verbs) out << "complete -c stacyvm -n __fish_use_subcommand -f -a " << verb.verb << " -d '" << quoted(verb.help, "") << "'\n";
-  for (const Names& verb : verbs)
+  for (const Names& verb : verbs) {
+    if (!verb.takes_files)
+      out << "complete -c stacyvm -n '__fish_seen_subcommand_from " << verb.verb << "' -f" << (verb.choices.empty() ? "" : " -a '" + verb.choices + '\'') << '\n';
     for (const CLI::Option* option : verb.options) {
+      const std::string choices = choices_of(*option);
       out << "complete -c stacyvm -n '__fish_seen_subcommand_from " << verb.verb << '\'';
       for (const std::string& name : option->get_lnames()) out << " -l " << name;
       for (const std::string& name : option->get_snames()) out << " -s " << name;
-      out << (option->get_items_expected_max() > 0 ? (takes_file(*option) ? " -r -F" : " -x") : " -f") << " -d '" << quoted(option->get_description(), "") << "'\n";
+      out << (takes_value(*option) ? (takes_file(*option) ? " -r -F" : " -x") : " -f") << (choices.empty() ? "" : " -a '" + choices + '\'') << " -d '" << quoted(option->get_description(), "") << "'\n";
     }
+  }
   return out.str();
 }
 
@@ -147,6 +193,11 @@ std::string manual(const CLI::App& app) {
     }
     if (!verb->get_footer().empty()) out << ".PP\n.nf\n" << roff(verb->get_footer()) << "\n.fi\n";
   }
+  out << ".SH EXIT STATUS\nOf run, exec and shell the command's, 128 + n when signal n ended it, 124 when its time was over, 126 when it is not executable, 127 when "
+         "there is none; 125 when stacyvm itself failed; 141 when who read its output went away; 0 otherwise.\n"
+         ".SH ENVIRONMENT\n.TP\n.B STACYVM_URL\nThe server or state directory of the client verbs.\n.TP\n.B STACYVM_API_KEY\nThe server's key.\n.TP\n.B STACYVM_CA_FILE\n"
+         "Certificates that are trusted instead of the system's.\n.TP\n.B STACYVM_\\fISECTION\\fB_\\fIKEY\\fR\nOver the configuration of serve: STACYVM_SERVER_PORT is server.port.\n"
+         ".SH FILES\n.TP\n.B stacyvm.yaml\nThe configuration of serve, in the working directory.\n";
   return out.str();
 }
 
@@ -156,7 +207,7 @@ Verb add_completion(CLI::App& app) {
   auto shell = std::make_shared<std::string>();
   CLI::App* verb = app.add_subcommand("completion", "Print what a shell needs to complete our command lines");
   verb->add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
-  verb->footer("bash: source <(stacyvm completion bash)");
+  verb->footer("bash: source <(stacyvm completion bash)\nzsh: source <(stacyvm completion zsh), after compinit; or as _stacyvm in a directory of fpath\nfish: stacyvm completion fish | source");
   return {verb, false, [shell, &app](const CommandWords&) {
             const std::vector<Names> verbs = verbs_of(app);
             return print(*shell == "bash" ? for_bash(verbs) : *shell == "zsh" ? for_zsh(verbs) : for_fish(verbs));

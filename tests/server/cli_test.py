@@ -414,7 +414,7 @@ class Generated(unittest.TestCase):
     def test_the_manual_has_every_verb_and_option(self):
         page = stacyvm("man").stdout.decode().replace("\\-", "-")
         self.assertTrue(page.startswith(".TH STACYVM 1"))
-        for word in (*(f".SH {verb}\n" for verb in VERBS), "SANDBOX", "--idempotency-key", "--memory", "--mount-ro", "--state-dir", "Exit status"):
+        for word in (*(f".SH {verb}\n" for verb in VERBS), "SANDBOX", "--idempotency-key", "--memory", "--mount-ro", "--state-dir", "Exit status", ".SH ENVIRONMENT\n", "STACYVM_API_KEY"):
             self.assertIn(word, page)
         if shutil.which("groff"):
             said = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=stacyvm("man").stdout, capture_output=True, timeout=TIMEOUT, check=True)
@@ -422,7 +422,9 @@ class Generated(unittest.TestCase):
 
     def test_bash_completes(self):
         script = stacyvm("completion", "bash").stdout.decode()
-        for words, expected in ((["stacyvm", "ser"], ["serve"]), (["stacyvm", "run", "--mem"], ["--memory"]), (["stacyvm", "ex"], ["exec"]), (["stacyvm", "spawn", "--get"], ["--get-or-create"]), (["stacyvm", "cp", "--api-key-"], ["--api-key-file"]), (["stacyvm", "run", "--", "--mem"], [])):
+        for words, expected in ((["stacyvm", "ser"], ["serve"]), (["stacyvm", "run", "--mem"], ["--memory"]), (["stacyvm", "ex"], ["exec"]), (["stacyvm", "spawn", "--get"], ["--get-or-create"]), (["stacyvm", "cp", "--api-key-"], ["--api-key-file"]), (["stacyvm", "run", "--", "--mem"], []),
+                                (["stacyvm", "run", "--profile", "d"], ["default", "debug"]), (["stacyvm", "list", "--state", "r"], ["running"]), (["stacyvm", "completion", "z"], ["zsh"]),
+                                (["stacyvm", "run", "--memory", "''"], []), (["stacyvm", "cp", "a"], [])):
             text = script + f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; COMPREPLY=(); _stacyvm; printf '%s\n' \"${{COMPREPLY[@]}}\""
             done = subprocess.run(["bash", "-c", text], capture_output=True, timeout=TIMEOUT, check=True)
             self.assertEqual(done.stdout.decode().split(), expected, done.stderr)
@@ -443,6 +445,14 @@ class Others(unittest.TestCase):
         self.assertIn("version", json.loads(stacyvm("version", "--json").stdout))
 
     def test_probe(self):
+        if shutil.which("zsh"):
+            text = b"autoload -Uz compinit; compinit -D -u\n" + stacyvm("completion", "zsh").stdout + b"print -r -- $_comps[stacyvm]\n"
+            self.assertEqual(subprocess.run(["zsh", "-f"], input=text, capture_output=True, timeout=TIMEOUT, check=True).stdout, b"_stacyvm\n")
+        if shutil.which("fish"):
+            for words, expected in (("stacyvm ser", ["serve"]), ("stacyvm list --state r", ["running"]), ("stacyvm completion z", ["zsh"]), ("stacyvm kill /et", [])):
+                text = stacyvm("completion", "fish").stdout + f"complete -C '{words}'\n".encode()
+                done = subprocess.run(["fish", "--no-config"], input=text, capture_output=True, timeout=TIMEOUT, check=True)
+                self.assertEqual([line.split("\t")[0] for line in done.stdout.decode().splitlines()], expected, words)
         rows = probe_rows()
         self.assertGreater(len(rows), 30)
         for row in rows.values():

@@ -2,14 +2,15 @@
 
 #include <stdexcept>
 
-#include "output.hpp"
+#include "failure.hpp"
 
 namespace cli {
 
 std::optional<std::vector<std::string>> command_of(const CLI::App& verb, const CommandWords& words) {
   std::vector<std::string> command = verb.remaining();
   if (!command.empty() && command[0].starts_with('-') && command[0] != "-") {
-    complain(verb.get_name() + ": unknown option " + command[0] + "; see stacyvm " + verb.get_name() + " --help");
+    const CLI::Option* json = verb.get_option_no_throw("--json");
+    say_mistake(verb.get_name() + ": unknown option " + command[0], "see stacyvm " + verb.get_name() + " --help", json && json->count() > 0);
     return std::nullopt;
   }
   if (words.dashes && !command.empty()) command.emplace_back("--");

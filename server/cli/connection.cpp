@@ -1,6 +1,7 @@
 #include "connection.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -16,6 +17,9 @@ stacyvm::Options options_of(const Location& location, Connection::Missing missin
   stacyvm::Options options;
   options.state_dir = location.address;
   if (location.is_server) {
+    // Of one that is not there the library only knows that the server is not who it should be.
+    if (!location.ca_file.empty() && ::access(location.ca_file.c_str(), R_OK) != 0)
+      throw std::runtime_error("cannot read the certificates in " + location.ca_file + ": " + std::strerror(errno));
     if (!location.ca_file.empty()) options.settings = "{\"remote\":{\"ca_file\":" + text::json_string(location.ca_file) + "}}";
     return options;
   }
@@ -39,6 +43,10 @@ stacyvm::Instance open(const Location& location, Signals* signals, Connection::M
     if (signals) wait_for(op, *signals);
     return op.instance();
   } catch (const stacyvm::Error& error) {
+    // What is an address to us is a state directory to the library, with one field for both.
+    static constexpr std::string_view kField = "state_dir: ";
+    if (location.is_server && std::string_view(error.what()).starts_with(kField))
+      throw stacyvm::Error(error.code(), error.name(), "--server " + location.shown() + ": " + (error.what() + kField.size()), error.details(), error.http_status());
     if (location.is_server || error.code() != STACYVM_E_CONFLICT) throw;
     // One process has it at a time: a server, or one of us that runs a command there.
     throw stacyvm::Error(error.code(), error.name(), std::string(error.what()) + "; if a server has it, give the server's address with --server", error.details(),
@@ -62,7 +70,7 @@ Connection::Connection(const Location& location, Signals* signals, Missing missi
     : instance_(open(location, signals, missing)), session_(cli::session(instance_, location, signals)) {}
 
 stacyvm::Sandbox sandbox_of(Connection& connection, const std::string& name) {
-  if (name.empty()) throw std::invalid_argument("a sandbox's id or name is empty");
+  if (name.empty()) throw stacyvm::Error(STACYVM_E_INVALID, "BAD_REQUEST", "a sandbox's id or name is empty", "{}", 400);
   return connection.session().sandbox(name);
 }
 

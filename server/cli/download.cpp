@@ -79,7 +79,7 @@ void set_time(int fd, int64_t mtime_ns) {
 
 void to_descriptor(CopyContext& context, const std::string& path, Progress& progress, int fd) {
   read_file(context, path, progress, [&](const void* bytes, size_t size) {
-    if (!write_shared(fd, bytes, size, context.signals)) throw std::system_error(EPIPE, std::generic_category(), "cannot write what came");
+    if (!write_shared(fd, bytes, size, context.signals)) throw ReaderGone();
   });
 }
 

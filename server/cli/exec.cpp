@@ -15,6 +15,7 @@
 #include "output.hpp"
 #include "pairs.hpp"
 #include "records.hpp"
+#include "units.hpp"
 
 namespace cli {
 namespace {
@@ -102,7 +103,7 @@ Verb add_exec(CLI::App& app) {
   add_list(*verb, "-e,--env", options->env, "NAME=VALUE for the command; repeat for more");
   add_text(*verb, "-w,--workdir", options->command.workdir, "Working directory inside (default /workspace)");
   add_text(*verb, "-u,--user", options->user, "user, root, nobody, UID or UID:GID (default: the sandbox's)");
-  add_text(*verb, "--timeout", options->command.timeout, "Kill the command after this time, such as 30s or 1m30s; exit status 124");
+  add_value(*verb, "--timeout", options->command.timeout, parse_duration_ms, "Kill the command after this time, such as 30s or 1m30s; exit status 124");
   verb->add_flag("-d,--detach", options->detach, "Print the command's id, and let it run on");
   add_client_options(*verb, options->client, "One JSON object with output, exit code and times");
   verb->prefix_command();

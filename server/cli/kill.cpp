@@ -56,7 +56,7 @@ class Killing {
   static void add(std::string& list, const std::string& json) { list += (list.empty() ? "" : ",") + json; }
   void failed(const std::string& name, const stacyvm::Error& error) {
     add(failed_, "{\"sandbox\":" + text::json_string(name) + ",\"error\":" + to_json(error) + '}');
-    if (!options_.json) say("kill", error, options_);
+    if (!options_.json) say("kill", said_of(name, error), options_);
   }
 
   const ClientOptions& options_;

@@ -45,6 +45,11 @@ std::string Location::shown() const {
   return at == address.npos || at < host ? address : address.substr(0, host) + address.substr(at + 1);
 }
 
+bool Location::has_path() const {
+  const size_t slash = address.find('/', address.find("://") + 3);
+  return slash != address.npos && slash + 1 < address.size();
+}
+
 Location location_of(const ClientOptions& options) {
   Location location;
   location.address = or_variable(options.server, "STACYVM_URL");

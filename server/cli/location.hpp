@@ -19,6 +19,8 @@ struct Location {
 
   /// The address as it may be shown: without a user's name and password.
   std::string shown() const;
+  /// Of a server's address: beyond the root.
+  bool has_path() const;
 };
 
 /// Throws std::invalid_argument for options that do not fit together, and std::runtime_error for a file that cannot be read. No message has the key.

@@ -89,7 +89,7 @@ Verb add_logs(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("logs", "Print what the commands of a sandbox wrote: the last 64 KiB of it");
   add_text(*verb, "sandbox", options->sandbox, "The sandbox's id or name")->required();
   verb->add_flag("-f,--follow", options->follow, "Go on with what comes, until the sandbox ends");
-  add_text(*verb, "-n,--tail", options->tail, "Only the last lines, so many");
+  add_value(*verb, "-n,--tail", options->tail, parse_count, "Only the last lines, so many");
   add_client_options(*verb, options->client, "A JSON object a line: stream and data, or data_b64 where it is not UTF-8");
   verb->footer("What a command wrote to standard output or error goes to ours, byte for byte.");
   return {verb, false, [options](const CommandWords&) { return answered("logs", options->client, [&] { return act(*options); }); }};

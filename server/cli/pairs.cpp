@@ -6,8 +6,8 @@ namespace cli {
 
 std::pair<std::string, std::string> parse_mount(const std::string& text, const std::string& cwd) {
   const size_t colon = text.rfind(":/");
-  if (colon == std::string::npos || colon == 0)
-    throw std::invalid_argument("mount '" + text + "': expected HOST:GUEST, GUEST an absolute path such as /data");
+  if (colon == std::string::npos || colon == 0 || colon + 2 == text.size())
+    throw std::invalid_argument("mount '" + text + "': expected HOST:GUEST, GUEST an absolute path such as /data, not /");
   std::string host = text.substr(0, colon);
   if (host[0] != '/') host = cwd + '/' + host;
   return {std::move(host), text.substr(colon + 1)};

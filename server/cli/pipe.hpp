@@ -7,6 +7,9 @@
 
 namespace cli {
 
+/// Who read what we write has gone: that is no failure of ours, and nobody is left to be told.
+struct ReaderGone {};
+
 struct Pipe {
   Pipe();  ///< Throws std::system_error.
   Descriptor read, write;

@@ -8,6 +8,7 @@
 
 #include "command_words.hpp"
 #include "commands.hpp"
+#include "failure.hpp"
 #include "foreground.hpp"
 #include "options.hpp"
 #include "output.hpp"
@@ -15,6 +16,7 @@
 #include "sandbox_options.hpp"
 #include "signals.hpp"
 #include "terminal.hpp"
+#include "units.hpp"
 #include "waiting.hpp"
 
 namespace cli {
@@ -101,7 +103,7 @@ int act(RunOptions& options, std::vector<std::string> command) {
     spawn.ttl = kLifetime;
     run.emplace(options, std::move(spawn), exec_of(options.command, std::move(command)));
   } catch (const std::invalid_argument& error) {
-    complain(std::string("run: ") + error.what());
+    say_mistake(std::string("run: ") + error.what(), "", options.command.json);
     return kExitOurs;
   }
   const RunReport report = run->run();
@@ -116,7 +118,7 @@ Verb add_run(CLI::App& app) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* verb = app.add_subcommand("run", "Run a command in a new sandbox, and throw the sandbox away");
   add_sandbox_options(*verb, options->sandbox);
-  add_text(*verb, "--timeout", options->command.timeout, "Kill the command after this time, such as 30s or 1m30s; exit status 124");
+  add_value(*verb, "--timeout", options->command.timeout, parse_duration_ms, "Kill the command after this time, such as 30s or 1m30s; exit status 124");
   add_text(*verb, "-w,--workdir", options->command.workdir, "Working directory inside (default /workspace)");
   verb->add_flag_callback("-t,--tty", [options] { options->tty = true; }, "A terminal for the command; the default where ours is one");
   verb->add_flag_callback("-T,--no-tty", [options] { options->tty = false; }, "Pipes for the command");

@@ -13,10 +13,10 @@ void add_sandbox_options(CLI::App& verb, SandboxOptions& options) {
   add_text(verb, "--image", options.image, "host (default: this machine's /usr, read-only), a root file system's directory or tar");
   add_list(verb, "-e,--env", options.env, "NAME=VALUE for commands; repeat for more");
   add_list(verb, "--mount-ro", options.mounts, "HOST:GUEST: show a file or directory of this machine, read-only; repeat for more");
-  add_text(verb, "-m,--memory", options.memory, "Memory, such as 256m; enforced, or there is no sandbox");
-  add_text(verb, "--cpus", options.cpus, "Processors, such as 0.5; enforced, or there is no sandbox");
-  add_text(verb, "--pids,--pids-limit", options.pids, "Processes and threads; enforced, or there is no sandbox");
-  add_text(verb, "--disk", options.disk, "Space for files, such as 1g; enforced, or there is no sandbox");
+  add_value(verb, "-m,--memory", options.memory, parse_size, "Memory, such as 256m; enforced, or there is no sandbox");
+  add_value(verb, "--cpus", options.cpus, parse_milli_cpus, "Processors, such as 0.5; enforced, or there is no sandbox");
+  add_value(verb, "--pids,--pids-limit", options.pids, parse_count, "Processes and threads; enforced, or there is no sandbox");
+  add_value(verb, "--disk", options.disk, parse_size, "Space for files, such as 1g; enforced, or there is no sandbox");
   add_text(verb, "-u,--user", options.user, "user (default), root, nobody, UID or UID:GID");
   add_text(verb, "--profile", options.profile, "default, debug (ptrace) or build (package installs)");
   verb.add_flag("--best-effort", options.best_effort, "Go without limits that the host cannot enforce");

@@ -47,8 +47,10 @@ int act(const SpawnOptions& options) {
     stacyvm::Sandbox sandbox = op.sandbox();
     return print((options.client.json ? sandbox.info() : sandbox.id()) + '\n');
   } catch (const stacyvm::Error& error) {
-    if (!options.client.json) advise_on_limits(error, options.sandbox);
-    throw;
+    if (options.client.json) throw;
+    say("spawn", error, options.client);
+    advise_on_limits(error, options.sandbox);
+    return kExitOurs;
   }
 }
 
@@ -61,11 +63,11 @@ Verb add_spawn(CLI::App& app) {
   add_text(*verb, "--name", options->name, "A name that no other live sandbox has; other verbs take it for the id");
   verb->add_flag("--get-or-create", options->get_or_create, "Answer the sandbox of that name if there is one that was asked for in the same way");
   add_text(*verb, "--idempotency-key", options->idempotency_key, "For 24 hours the same key with the same options answers the same sandbox");
-  add_text(*verb, "--ttl", options->ttl, "How long it lives, such as 90s or 2h (default 30m, at most 24h)");
+  add_value(*verb, "--ttl", options->ttl, parse_duration_ms, "How long it lives, such as 90s or 2h (default 30m, at most 24h)");
   add_list(*verb, "--label", options->labels, "KEY=VALUE: a label of it; repeat for more");
   add_text(*verb, "--owner", options->owner, "Whose it is, for lists and limits");
   add_text(*verb, "--template", options->template_name, "A template: what it says holds where nothing is said here");
-  add_text(*verb, "--timeout", options->timeout, "Of its commands that have none of their own, such as 30s");
+  add_value(*verb, "--timeout", options->timeout, parse_duration_ms, "Of its commands that have none of their own, such as 30s");
   add_client_options(*verb, options->client, "What there is to know of the sandbox, as a JSON object");
   verb->footer(
       "id=$(stacyvm spawn --memory 256m); stacyvm exec $id -- make; stacyvm kill $id\n"

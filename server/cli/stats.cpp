@@ -29,7 +29,13 @@ struct StatsOptions {
 std::vector<std::string> answers(Connection& connection, const std::vector<std::string>& named) {
   stacyvm::Session& session = connection.session();
   std::vector<std::string> all;
-  for (const std::string& name : named) all.push_back(session.call("sandbox.stats", {{"id", sandbox_of(connection, name).id()}}));
+  for (const std::string& name : named) {
+    try {
+      all.push_back(session.call("sandbox.stats", {{"id", sandbox_of(connection, name).id()}}));
+    } catch (const stacyvm::Error& error) {
+      throw said_of(name, error);
+    }
+  }
   if (!named.empty()) return all;
   for (const Page& page : list_sandboxes(session, {.labels = {}, .state = "running", .owner = {}}))
     for (const Record& each : page.records) {

@@ -107,6 +107,15 @@ class Run(unittest.TestCase):
             done = stacyvm(*arguments)
             self.assertEqual((done.returncode, done.stdout), (125, b""), arguments)
             self.assertRegex(done.stderr, rb"^stacyvm: [^\n]+\n$", arguments)
+        self.assertIn(b"no-such-verb", stacyvm("no-such-verb").stderr)
+
+    def test_what_a_value_is_for_is_said_and_an_empty_one_is_none(self):
+        for option in ("--memory", "--cpus", "--pids", "--disk", "--timeout"):
+            for value in ("", "x", "-1"):
+                done = run("true", options=[option, value])
+                self.assertEqual(done.returncode, 125, (option, value))
+                self.assertIn(f"{option}: '{value}': expected ".encode(), done.stderr)
+        self.assertIn(b"not /", run("true", options=["--mount-ro", "/usr:/"]).stderr)
 
     def test_limits_at_the_limit_and_one_beyond(self):
         rows = probe_rows()
@@ -436,15 +445,6 @@ class Generated(unittest.TestCase):
                 self.assertIn(word, script)
             if shutil.which(check[0]):
                 subprocess.run(check, input=script, timeout=TIMEOUT, check=True)
-        self.assertEqual(stacyvm("completion", "tcsh").returncode, 125)
-
-
-class Others(unittest.TestCase):
-    def test_version(self):
-        self.assertRegex(stacyvm("version").stdout.decode(), r"^stacyvm \d+\.\d+\.\d+\n$")
-        self.assertIn("version", json.loads(stacyvm("version", "--json").stdout))
-
-    def test_probe(self):
         if shutil.which("zsh"):
             text = b"autoload -Uz compinit; compinit -D -u\n" + stacyvm("completion", "zsh").stdout + b"print -r -- $_comps[stacyvm]\n"
             self.assertEqual(subprocess.run(["zsh", "-f"], input=text, capture_output=True, timeout=TIMEOUT, check=True).stdout, b"_stacyvm\n")
@@ -453,6 +453,16 @@ class Others(unittest.TestCase):
                 text = stacyvm("completion", "fish").stdout + f"complete -C '{words}'\n".encode()
                 done = subprocess.run(["fish", "--no-config"], input=text, capture_output=True, timeout=TIMEOUT, check=True)
                 self.assertEqual([line.split("\t")[0] for line in done.stdout.decode().splitlines()], expected, words)
+        self.assertEqual(stacyvm("completion", "tcsh").returncode, 125)
+
+
+class Others(unittest.TestCase):
+    def test_version(self):
+        self.assertRegex(stacyvm("version").stdout.decode(), r"^stacyvm \d+\.\d+\.\d+\n$")
+        self.assertEqual(stacyvm("--version").stdout, stacyvm("version").stdout)
+        self.assertIn("version", json.loads(stacyvm("version", "--json").stdout))
+
+    def test_probe(self):
         rows = probe_rows()
         self.assertGreater(len(rows), 30)
         for row in rows.values():

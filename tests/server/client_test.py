@@ -409,6 +409,11 @@ class Copying(Case):
         for words in (["-", "box:/tmp"], ["box:/tmp", "-"], ["-", "-"], ["-", "x"]):
             self.fails("cp", *words, input=b"x")
         self.assertEqual(json.loads(self.client.call("cp", "--json", "box:piped", "-").stderr)["code"], "BAD_REQUEST")
+        # Who reads it may have enough of it.
+        with self.client.begin("cp", "box:piped", "-") as child:
+            self.assertEqual(child.stdout.read(10), data[:10])
+            child.stdout.close()
+            self.assertEqual((child.wait(TIMEOUT), child.stderr.read()), (141, b""))
 
     def test_a_tree_there_and_back(self):
         self.tree()
@@ -581,7 +586,10 @@ class Killing(Case):
         first, second = (self.call("spawn").decode().strip() for _ in range(2))
         done = self.client.call("kill", first, "none", second)
         self.assertEqual((done.returncode, done.stdout.decode().split()), (125, [first, second]))
-        self.assertRegex(done.stderr, rb"^stacyvm: .*stacyvm list.*\n$")
+        self.assertRegex(done.stderr, rb"^stacyvm: none: .*stacyvm list.*\n$")
+        third = self.call("spawn").decode().strip()
+        answer = self.json("kill", "--json", "", third, status=125)
+        self.assertEqual((answer["destroyed"], answer["failed"][0]["error"]["code"]), ([third], "BAD_REQUEST"))
         self.assertEqual([each["id"] for each in self.json("list", "--json")], [self.box])
 
     def test_json(self):
@@ -756,7 +764,8 @@ class Locations(unittest.TestCase):
         self.said("list", "--server", "http://127.0.0.1:1", "--api-key-file", "key", "--api-key", "k")
 
     def test_failures_as_json(self):
-        for words, code in ((["list", "--server", "none"], "NOT_FOUND"), (["kill", "--server", "none"], "BAD_REQUEST")):
+        for words, code in ((["list", "--server", "none"], "NOT_FOUND"), (["kill", "--server", "none"], "BAD_REQUEST"), (["list", "--no-such-option"], "BAD_REQUEST"), (["logs"], "BAD_REQUEST"),
+                            (["exec", "--no-such-option", "box"], "BAD_REQUEST"), (["spawn", "--ttl", "0"], "BAD_REQUEST"), (["no-such-verb"], "BAD_REQUEST")):
             error = json.loads(self.said(*words, "--json"))
             self.assertEqual(error["code"], code)
             self.assertTrue(error["message"])
@@ -775,6 +784,16 @@ class Locations(unittest.TestCase):
             self.assertIn("STACYVM_API_KEY", self.said("list", "--server", address))
             self.assertIn("STACYVM_API_KEY", self.said("list", "--server", address, env={"STACYVM_API_KEY": "wrong"}))
             with open(os.path.join(self.client.work, "key"), "w", encoding="ascii") as file:
+    def test_an_address_that_is_none(self):
+        for address in ("http://127.0.0.1:65536", "http://", "ftp://a"):
+            self.assertIn(f"--server {address}: ", self.said("list", "--server", address))
+        self.assertIn("certificates", self.said("list", "--server", "https://127.0.0.1:1", "--ca-file", "none"))
+        with Serving() as server:
+            self.assertIn("HTTP://HOST:PORT", self.said("list", "--server", "http://{}:{}/elsewhere".format(*server.address)).upper())
+            # What only a place without a server has.
+            for words in (["--image", "/usr"], ["--mount-ro", "/usr:/x"]):
+                self.assertIn("images.aliases", self.said("spawn", "--server", "http://{}:{}".format(*server.address), *words))
+
                 file.write("right\n")
             os.chmod(os.path.join(self.client.work, "key"), 0o644)
             for words, env in ((["--api-key", "right"], {}), (["--api-key-file", "key"], {}), ([], {"STACYVM_API_KEY": "right"})):

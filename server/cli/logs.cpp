@@ -9,6 +9,7 @@
 #include "failure.hpp"
 #include "options.hpp"
 #include "output.hpp"
+#include "records.hpp"
 #include "tail.hpp"
 #include "units.hpp"
 
@@ -74,12 +75,28 @@ int64_t tail_of(stacyvm::Sandbox& sandbox, uint32_t lines) {
   return end - static_cast<int64_t>(last_lines(kept, lines).size());
 }
 
+bool has_ended(Connection& connection, const std::string& id) {
+  try {
+    const std::vector<Record> records = records_of(connection.session().call("sandbox.get", {{"id", id}}));
+    return records.empty() || member(records.front(), "state") == "destroying";
+  } catch (const stacyvm::Error& error) {
+    if (error.code() == STACYVM_E_NOT_FOUND) return true;
+    throw;
+  }
+}
+
 int act(const LogsOptions& options) {
   const std::optional<uint32_t> lines = options.tail.empty() ? std::nullopt : std::optional(parse_count(options.tail));
   Connection connection(options.client);
   stacyvm::Sandbox sandbox = sandbox_of(connection, options.sandbox);
   Printer printer(options.client.json, lines ? tail_of(sandbox, *lines) : 0);
-  return printer.all_of(sandbox.console(options.follow ? STACYVM_CONSOLE_FOLLOW : 0));
+  try {
+    return printer.all_of(sandbox.console(options.follow ? STACYVM_CONSOLE_FOLLOW : 0));
+  } catch (const stacyvm::Error& error) {
+    // That it has ended is what is waited for; also its agent's end means no more.
+    if (options.follow && error.code() == STACYVM_E_CLOSED && has_ended(connection, sandbox.id())) return 0;
+    throw;
+  }
 }
 
 }  // namespace

@@ -647,6 +647,13 @@ class Telling(Case):
         child.send_signal(signal.SIGINT)
         self.assertEqual(child.wait(TIMEOUT), -signal.SIGINT)
 
+    def test_logs_go_on_until_the_sandbox_ends(self):
+        ends = self.call("spawn", "--ttl", "3s").decode().strip()
+        self.call("exec", ends, "--", "echo", "first")
+        with self.client.begin("logs", "-f", ends) as child:
+            self.assertEqual(child.communicate(timeout=TIMEOUT), (b"first\n", b""))
+        self.assertEqual(child.returncode, 0)
+
     def test_events(self):
         self.run_in("true")
         told = [json.loads(line) for line in self.call("events", "--no-follow", "--json", "--sandbox", self.name).splitlines()]
@@ -777,13 +784,6 @@ class Locations(unittest.TestCase):
         self.assertIn("--server", said)
         self.assertNotIn("s3cret", self.said("list", "--server", f"http://user:s3cret@127.0.0.1:{free_port()}"))
 
-    def test_a_server_that_wants_a_key(self):
-        with Serving("auth:\n  api_key: right\n") as server:
-            server.headers = [("X-API-Key", "right")]
-            address = "http://{}:{}".format(*server.address)
-            self.assertIn("STACYVM_API_KEY", self.said("list", "--server", address))
-            self.assertIn("STACYVM_API_KEY", self.said("list", "--server", address, env={"STACYVM_API_KEY": "wrong"}))
-            with open(os.path.join(self.client.work, "key"), "w", encoding="ascii") as file:
     def test_an_address_that_is_none(self):
         for address in ("http://127.0.0.1:65536", "http://", "ftp://a"):
             self.assertIn(f"--server {address}: ", self.said("list", "--server", address))
@@ -794,6 +794,13 @@ class Locations(unittest.TestCase):
             for words in (["--image", "/usr"], ["--mount-ro", "/usr:/x"]):
                 self.assertIn("images.aliases", self.said("spawn", "--server", "http://{}:{}".format(*server.address), *words))
 
+    def test_a_server_that_wants_a_key(self):
+        with Serving("auth:\n  api_key: right\n") as server:
+            server.headers = [("X-API-Key", "right")]
+            address = "http://{}:{}".format(*server.address)
+            self.assertIn("STACYVM_API_KEY", self.said("list", "--server", address))
+            self.assertIn("STACYVM_API_KEY", self.said("list", "--server", address, env={"STACYVM_API_KEY": "wrong"}))
+            with open(os.path.join(self.client.work, "key"), "w", encoding="ascii") as file:
                 file.write("right\n")
             os.chmod(os.path.join(self.client.work, "key"), 0o644)
             for words, env in ((["--api-key", "right"], {}), (["--api-key-file", "key"], {}), ([], {"STACYVM_API_KEY": "right"})):

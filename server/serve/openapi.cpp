@@ -14,6 +14,15 @@ namespace {
 using rapidjson::Document, rapidjson::Value;
 
 constexpr const char* kSchemaPrefix = "#/components/schemas/";
+constexpr const char* kFailure = "#/components/responses/Failure";
+
+// Of every answer that an error is, and of some that none is.
+constexpr const char* kOwnHeaders = R"json({
+  "RequestId": {"description": "Names the request: as the client gave it, or made here.", "schema": {"type": "string"}},
+  "ETag": {"description": "Another one when the file has changed; for If-Range.", "schema": {"type": "string"}},
+  "AcceptRanges": {"description": "Parts can be had.", "schema": {"type": "string", "enum": ["bytes"]}},
+  "ContentRange": {"description": "Which part this is (not with several), or how much there is.", "schema": {"type": "string"}}
+})json";
 
 // What is not the answer of an operation. Schemas and frames are data of this description, and so text here.
 constexpr const char* kOwnSchemas = R"json({
@@ -36,33 +45,36 @@ constexpr const char* kOwnSchemas = R"json({
       "gap_until": {"type": "integer", "description": "Output before this offset is lost."},
       "error": {"type": "object", "properties": {"code": {"type": "string"}, "message": {"type": "string"}}}},
     "allOf": [{"$ref": "#/components/schemas/End"}]},
+  "CommandStart": {"type": "object", "description": "Which command, and how: as in ExecRequest.", "required": ["type", "command"], "properties": {"type": {"const": "start"}, "command": {"type": "string"}, "args": {"type": "array", "items": {"type": "string"}},
+    "mode": {"type": "string", "enum": ["shell", "argv"]}, "env": {"type": "object", "additionalProperties": {"type": "string"}}, "workdir": {"type": "string"}, "user": {"type": "string"},
+    "timeout": {"type": "string"}, "tty": {"type": "boolean"}, "cols": {"type": "integer"}, "rows": {"type": "integer"}}},
   "CommandFrame": {"description": "What a client says: `start` first (but not to a command that runs), then the others in any order. Binary frames are standard input.", "oneOf": [
-    {"type": "object", "title": "start", "required": ["type", "command"], "properties": {"type": {"const": "start"}, "command": {"type": "string"}, "args": {"type": "array", "items": {"type": "string"}},
-      "mode": {"type": "string", "enum": ["shell", "argv"]}, "env": {"type": "object", "additionalProperties": {"type": "string"}}, "workdir": {"type": "string"}, "user": {"type": "string"},
-      "timeout": {"type": "string"}, "tty": {"type": "boolean"}, "cols": {"type": "integer"}, "rows": {"type": "integer"}}},
-    {"type": "object", "title": "stdin", "required": ["type"], "properties": {"type": {"const": "stdin"}, "data": {"type": "string"}, "data_base64": {"type": "string", "contentEncoding": "base64"},
+    {"$ref": "#/components/schemas/CommandStart"},
+    {"type": "object", "title": "CommandInput", "required": ["type"], "properties": {"type": {"const": "stdin"}, "data": {"type": "string"}, "data_base64": {"type": "string", "contentEncoding": "base64"},
       "eof": {"type": "boolean", "description": "After this, the end of standard input."}}},
-    {"type": "object", "title": "resize", "required": ["type", "cols", "rows"], "properties": {"type": {"const": "resize"}, "cols": {"type": "integer", "minimum": 1, "maximum": 4096},
+    {"type": "object", "title": "CommandResize", "required": ["type", "cols", "rows"], "properties": {"type": {"const": "resize"}, "cols": {"type": "integer", "minimum": 1, "maximum": 4096},
       "rows": {"type": "integer", "minimum": 1, "maximum": 4096}}},
-    {"type": "object", "title": "signal", "required": ["type", "signal"], "properties": {"type": {"const": "signal"}, "signal": {"type": ["string", "integer"], "description": "SIGINT, INT or 2."},
+    {"type": "object", "title": "CommandSignal", "required": ["type", "signal"], "properties": {"type": {"const": "signal"}, "signal": {"type": ["string", "integer"], "description": "SIGINT, INT or 2."},
       "group": {"type": "boolean", "description": "To its process group."}}}]},
   "SandboxFrame": {"description": "What the server says. After `exit` and `error` it closes.", "oneOf": [
-    {"type": "object", "title": "stdout, stderr", "required": ["type"], "properties": {"type": {"type": "string", "enum": ["stdout", "stderr"]}, "data": {"type": "string"},
+    {"type": "object", "title": "SandboxOutput", "required": ["type"], "properties": {"type": {"type": "string", "enum": ["stdout", "stderr"]}, "data": {"type": "string"},
       "data_base64": {"type": "string", "contentEncoding": "base64", "description": "Instead of data, where the bytes are not UTF-8."}}},
-    {"type": "object", "title": "gap", "required": ["type", "until"], "properties": {"type": {"const": "gap"}, "until": {"type": "integer"}}},
-    {"type": "object", "title": "exit", "required": ["type", "exit_code"], "properties": {"type": {"const": "exit"}}, "allOf": [{"$ref": "#/components/schemas/End"}]},
-    {"type": "object", "title": "error", "required": ["type", "code", "message"], "properties": {"type": {"const": "error"}, "code": {"type": "string"}, "message": {"type": "string"}, "details": {"type": "object"}}}]},
+    {"type": "object", "title": "SandboxGap", "required": ["type", "until"], "properties": {"type": {"const": "gap"}, "until": {"type": "integer"}}},
+    {"$ref": "#/components/schemas/ExitFrame"}, {"$ref": "#/components/schemas/ErrorFrame"}]},
+  "ExitFrame": {"description": "How the command ended.", "type": "object", "required": ["type", "exit_code"], "properties": {"type": {"const": "exit"}}, "allOf": [{"$ref": "#/components/schemas/End"}]},
+  "ErrorFrame": {"description": "What the conversation failed with.", "type": "object", "required": ["type", "code", "message"], "properties": {"type": {"const": "error"}, "code": {"type": "string"},
+    "message": {"type": "string"}, "details": {"type": "object"}}},
   "StreamFrame": {"description": "What a client says: first the operation's request as JSON (or nothing), then these. Binary frames are bytes for the stream.", "oneOf": [
-    {"type": "object", "title": "finish", "description": "No more bytes from the client.", "required": ["type"], "properties": {"type": {"const": "finish"}}},
-    {"type": "object", "title": "cancel", "required": ["type"], "properties": {"type": {"const": "cancel"}}},
-    {"type": "object", "title": "resize, signal", "description": "As in CommandFrame.", "required": ["type"], "properties": {"type": {"type": "string", "enum": ["resize", "signal"]}}}]},
+    {"type": "object", "title": "StreamFinish", "description": "No more bytes from the client.", "required": ["type"], "properties": {"type": {"const": "finish"}}},
+    {"type": "object", "title": "StreamCancel", "required": ["type"], "properties": {"type": {"const": "cancel"}}},
+    {"type": "object", "title": "StreamControl", "description": "As in CommandFrame.", "required": ["type"], "properties": {"type": {"type": "string", "enum": ["resize", "signal"]}}}]},
   "StreamAnswer": {"description": "What the server says: `started` or `error` first. A binary frame is a chunk: its kind (0 bytes, 1 stdout, 2 stderr, 4 event) in one byte, its position in eight, most significant first, and its bytes.", "oneOf": [
-    {"type": "object", "title": "started", "required": ["type"], "properties": {"type": {"const": "started"}, "exec_id": {"type": "string"}}},
-    {"type": "object", "title": "gap", "required": ["type", "position"], "properties": {"type": {"const": "gap"}, "position": {"type": "integer", "minimum": 0}}},
-    {"type": "object", "title": "half", "description": "A connection's other side sends no more, and takes what comes.", "required": ["type"], "properties": {"type": {"const": "half"}}},
-    {"type": "object", "title": "exit", "required": ["type", "exit_code"], "properties": {"type": {"const": "exit"}}, "allOf": [{"$ref": "#/components/schemas/End"}]},
-    {"type": "object", "title": "end", "required": ["type"], "properties": {"type": {"const": "end"}}},
-    {"type": "object", "title": "error", "required": ["type", "code", "message"], "properties": {"type": {"const": "error"}, "code": {"type": "string"}, "message": {"type": "string"}, "details": {"type": "object"}}}]},
+    {"type": "object", "title": "StreamStarted", "required": ["type"], "properties": {"type": {"const": "started"}, "exec_id": {"type": "string"}}},
+    {"type": "object", "title": "StreamGap", "required": ["type", "position"], "properties": {"type": {"const": "gap"}, "position": {"type": "integer", "minimum": 0}}},
+    {"type": "object", "title": "StreamHalf", "description": "A connection's other side sends no more, and takes what comes.", "required": ["type"], "properties": {"type": {"const": "half"}}},
+    {"$ref": "#/components/schemas/ExitFrame"},
+    {"type": "object", "title": "StreamEnd", "required": ["type"], "properties": {"type": {"const": "end"}}},
+    {"$ref": "#/components/schemas/ErrorFrame"}]},
   "Event": {"type": "object", "description": "The data of a server-sent event.", "required": ["type"], "properties": {"id": {"type": "string"}, "type": {"type": "string"}, "sandbox_id": {"type": "string"},
     "timestamp": {"type": "string", "format": "date-time"}, "data": {"type": "object"}}},
   "FileEvent": {"type": "object", "description": "The data of a server-sent event about a file.", "required": ["type"], "properties": {
@@ -72,7 +84,7 @@ constexpr const char* kOwnSchemas = R"json({
 
 class Description {
  public:
-  Description(const std::string& operations, const std::string& version, bool keys_needed) : a_(out_.GetAllocator()) {
+  Description(const std::string& operations, const std::string& version, bool keys_needed) : keys_needed_(keys_needed), a_(out_.GetAllocator()) {
     if (operations_.Parse(operations.data(), operations.size()).HasParseError() || !operations_.IsArray()) throw std::runtime_error("the operation table is no JSON array");
     for (const Value& operation : operations_.GetArray()) by_name_[operation["name"].GetString()] = &operation;
     out_.SetObject();
@@ -89,11 +101,9 @@ class Description {
     Document own(&a_);
     own.Parse(kOwnSchemas);
     schemas_ = static_cast<Value&>(own);
-    if (keys_needed) {
-      Document security(&a_);
-      security.Parse(R"([{"key": []}, {"admin_key": []}])");
-      out_.AddMember("security", static_cast<Value&>(security), a_);
-    }
+    add_parsed(out_, "servers", R"([{"url": "/", "description": "Where this description was."}])");
+    // None is said in so many words: without the member one could not tell it from forgotten.
+    add_parsed(out_, "security", keys_needed ? R"([{"key": []}, {"admin_key": []}])" : "[]");
   }
 
   void add(const Route& route) {
@@ -105,12 +115,26 @@ class Description {
   }
 
   std::string json() {
+    Value tags(rapidjson::kArrayType);
+    for (const std::string& name : tags_) {
+      Value tag(rapidjson::kObjectType);
+      tag.AddMember("name", text(name), a_);
+      tag.AddMember("description", text(tag_description(name)), a_);
+      tags.PushBack(tag, a_);
+    }
+    out_.AddMember("tags", tags, a_);
     out_.AddMember("paths", paths_, a_);
     Value components(rapidjson::kObjectType);
     components.AddMember("schemas", schemas_, a_);
-    Document schemes(&a_);
-    schemes.Parse(R"({"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}, "admin_key": {"type": "apiKey", "in": "header", "name": "X-Admin-API-Key"}})");
-    components.AddMember("securitySchemes", static_cast<Value&>(schemes), a_);
+    add_parsed(components, "headers", kOwnHeaders);
+    Value failures(rapidjson::kObjectType);
+    Value failure = answer("See code and message.", "application/json", ref("Error"));
+    add_headers(failure, {{"X-Request-ID", "RequestId"}});
+    failures.AddMember("Failure", failure, a_);
+    components.AddMember("responses", failures, a_);
+    if (keys_needed_)
+      add_parsed(components, "securitySchemes",
+                 R"({"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}, "admin_key": {"type": "apiKey", "in": "header", "name": "X-Admin-API-Key"}})");
     out_.AddMember("components", components, a_);
     rapidjson::StringBuffer buffer;
     rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
@@ -121,10 +145,32 @@ class Description {
  private:
   Value text(std::string_view value) { return Value(value.data(), static_cast<rapidjson::SizeType>(value.size()), a_); }
   Value copy(const Value& value) { return Value(value, a_); }
-  Value ref(const std::string& name) {
+  Value ref_to(const std::string& place) {
     Value value(rapidjson::kObjectType);
-    value.AddMember("$ref", text(kSchemaPrefix + name), a_);
+    value.AddMember("$ref", text(place), a_);
     return value;
+  }
+  Value ref(const std::string& name) { return ref_to(kSchemaPrefix + name); }
+  void add_parsed(Value& to, const char* name, const char* json) {
+    Document parsed(&a_);
+    parsed.Parse(json);
+    to.AddMember(rapidjson::StringRef(name), static_cast<Value&>(parsed), a_);
+  }
+
+  /// And no field that is called so.
+  static bool is_default(const Value::Member& member) { return std::string_view(member.name.GetString()) == "default" && !member.value.IsObject(); }
+
+  /// In the description: clients that are made from the schema would send what the word "default" has, and what is sent is asked for (a limit that is asked for
+  /// has to be enforced, and goes over what the server is configured to give).
+  void say_default(const Value& schema, Value& object) {
+    const auto found = schema.FindMember("default");
+    if (found == schema.MemberEnd() || !is_default(*found)) return;
+    rapidjson::StringBuffer buffer;
+    rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
+    found->value.Accept(writer);
+    const std::string before = object.HasMember("description") ? object["description"].GetString() + std::string(" ") : "";
+    object.RemoveMember("description");
+    object.AddMember("description", text(before + "Default: " + buffer.GetString() + '.'), a_);
   }
 
   /// Objects that have a title become components; a "$schema" is the document's.
@@ -137,7 +183,8 @@ class Description {
     if (!schema.IsObject()) return copy(schema);
     Value object(rapidjson::kObjectType);
     for (const auto& member : schema.GetObject())
-      if (std::string_view(member.name.GetString()) != "$schema") object.AddMember(copy(member.name), hoisted(member.value), a_);
+      if (std::string_view(member.name.GetString()) != "$schema" && !is_default(member)) object.AddMember(copy(member.name), hoisted(member.value), a_);
+    say_default(schema, object);
     if (!schema.HasMember("title") || !schema["title"].IsString()) return object;
     const std::string title = schema["title"].GetString();
     const auto known = schemas_.FindMember(title.c_str());
@@ -161,7 +208,7 @@ class Description {
         for (const Value& each : member.value.GetArray())
           if (!each.IsNull()) words.PushBack(copy(each), a_);
         object.AddMember("enum", words, a_);
-      } else if (name != "description" && name != "writeOnly") {
+      } else if (name != "description" && name != "writeOnly" && !is_default(member)) {
         object.AddMember(copy(member.name), copy(member.value), a_);
       }
     }
@@ -190,6 +237,7 @@ class Description {
     value.AddMember("in", text(where), a_);
     if (required) value.AddMember("required", true, a_);
     if (schema.HasMember("description")) value.AddMember("description", copy(schema["description"]), a_);
+    say_default(schema, value);
     value.AddMember("schema", without_null(schema), a_);
     return value;
   }
@@ -254,6 +302,29 @@ class Description {
     return value;
   }
 
+  /// What is said in a header, of an answer that has no such thing yet.
+  void add_headers(Value& answer, std::initializer_list<std::pair<const char*, const char*>> headers) {
+    Value all(rapidjson::kObjectType);
+    for (const auto& [name, component] : headers) all.AddMember(text(name), ref_to("#/components/headers/" + std::string(component)), a_);
+    answer.AddMember("headers", all, a_);
+  }
+
+  /// What a form reads from the request's head.
+  void add_header_parameters(const Route& route, Value& list) {
+    const auto add = [&](const char* name, const char* description) {
+      Value schema(rapidjson::kObjectType);
+      schema.AddMember("type", "string", a_);
+      schema.AddMember("description", text(description), a_);
+      list.PushBack(parameter(name, "header", schema, false), a_);
+    };
+    if (route.form == Form::download) {
+      add("Range", "Parts of the file (RFC 9110 section 14.2): bytes=0-99, bytes=-10, or several.");
+      add("If-Range", "An ETag: the parts only while it is the file's, otherwise the whole.");
+    } else if (route.form == Form::events) {
+      add("Last-Event-ID", "As after; a browser that comes back gives it.");
+    }
+  }
+
   Value any_text() {
     Value schema(rapidjson::kObjectType);
     schema.AddMember("type", "string", a_);
@@ -281,13 +352,26 @@ class Description {
       case Form::terminal:
       case Form::attach:
       case Form::port:
-      case Form::operation_stream: return add("101", answer("A WebSocket.", nullptr, Value()));
+      case Form::operation_stream:
+        add("426", ref_to(kFailure));
+        return add("101", answer("A WebSocket.", nullptr, Value()));
       case Form::events:
       case Form::watch: return add(status.c_str(), answer("Server-sent events.", "text/event-stream", any_text()));
       case Form::download:
-        add("206", answer("The ranges that were asked for.", "application/octet-stream", Value(rapidjson::kObjectType)));
-        add("416", answer("There are no such ranges.", "application/json", ref("Error")));
-        return add(status.c_str(), answer("Bytes of the file.", "application/octet-stream", Value(rapidjson::kObjectType)));
+        {
+          Value parts = answer("The range that was asked for; of several a part for each.", "application/octet-stream", Value(rapidjson::kObjectType));
+          Value several(rapidjson::kObjectType);
+          several.AddMember("schema", Value(rapidjson::kObjectType), a_);
+          parts["content"].AddMember("multipart/byteranges", several, a_);
+          add_headers(parts, {{"ETag", "ETag"}, {"Accept-Ranges", "AcceptRanges"}, {"Content-Range", "ContentRange"}});
+          add("206", std::move(parts));
+          Value none = answer("There are no such ranges.", "application/json", ref("Error"));
+          add_headers(none, {{"Content-Range", "ContentRange"}});
+          add("416", std::move(none));
+          Value whole = answer("Bytes of the file.", "application/octet-stream", Value(rapidjson::kObjectType));
+          add_headers(whole, {{"ETag", "ETag"}, {"Accept-Ranges", "AcceptRanges"}});
+          return add(status.c_str(), std::move(whole));
+        }
       case Form::upload:
       case Form::tar_upload: return add(status.c_str(), answer("It is there, whole.", "application/json", ref("Written")));
       case Form::tar_download: return add(status.c_str(), answer("A tar archive (POSIX pax).", "application/x-tar", Value(rapidjson::kObjectType)));
@@ -310,6 +394,37 @@ class Description {
     add(status.c_str(), answer("Done.", "application/json", hoisted((*operation)["response"])));
   }
 
+  /// What the operations have in common whose names begin with this word.
+  static const char* tag_description(std::string_view tag) {
+    constexpr std::pair<std::string_view, const char*> kAll[] = {
+        {"sandbox", "Sandboxes: started, looked at, ended."},
+        {"exec", "Commands in a sandbox, in the foreground and in the background; which there were."},
+        {"file", "Files and trees of a sandbox."},
+        {"port", "What listens in a sandbox, and connections to it."},
+        {"template", "What sandboxes are made from again and again."},
+        {"event", "What happens to sandboxes."},
+        {"provider", "What sandboxes are made by."},
+        {"quota", "How much there may be, and is."},
+        {"pool", "Sandboxes that are kept ready."},
+        {"system", "Whether the server is well, in words and in numbers."},
+        {"server", "The server itself."},
+    };
+    for (const auto& [name, description] : kAll)
+      if (name == tag) return description;
+    throw std::logic_error("no description of the operations " + std::string(tag));
+  }
+
+  /// Of a route that is no operation's.
+  static const char* summary_of(Form form) {
+    switch (form) {
+      case Form::operation: return "Any operation under its own name, for the library on the other side.";
+      case Form::operation_stream: return "Any operation that answers with a stream, for the library on the other side.";
+      case Form::openapi: return "This description.";
+      case Form::docs: return "A page that shows this description.";
+      default: throw std::logic_error("a route without an operation and without a summary");
+    }
+  }
+
   void add_frames(const Route& route, Value& operation) {
     Value frames(rapidjson::kObjectType);
     if (route.form == Form::terminal || route.form == Form::attach) {
@@ -317,7 +432,11 @@ class Description {
       frames.AddMember("server", ref("SandboxFrame"), a_);
     } else if (route.form == Form::port) {
       frames.AddMember("client", answer("Binary frames: bytes for the connection.", nullptr, Value()), a_);
-      frames.AddMember("server", answer("Binary frames: bytes of the connection.", nullptr, Value()), a_);
+      Value server = answer("Binary frames: bytes of the connection. Text: what it failed with.", nullptr, Value());
+      Value texts(rapidjson::kArrayType);
+      texts.PushBack(ref("ErrorFrame"), a_);
+      server.AddMember("oneOf", texts, a_);
+      frames.AddMember("server", server, a_);
     } else if (route.form == Form::operation_stream) {
       frames.AddMember("client", ref("StreamFrame"), a_);
       frames.AddMember("server", ref("StreamAnswer"), a_);
@@ -350,8 +469,15 @@ class Description {
       value.AddMember("x-stacyvm-operation", text(route.operation), a_);
       value.AddMember("x-stacyvm-scope", copy((*known)["scope"]), a_);
     }
+    if (!known) value.AddMember("summary", text(summary_of(route.form)), a_);
+    const std::string tag(route.operation.empty() ? "server" : route.operation.substr(0, route.operation.find('.')));
+    tags_.insert(tag);
+    Value tags(rapidjson::kArrayType);
+    tags.PushBack(text(tag), a_);
+    value.AddMember("tags", tags, a_);
     std::set<std::string> in_path;
     Value list = parameters(route, request, !json_body, in_path);
+    add_header_parameters(route, list);
     if (!list.Empty()) value.AddMember("parameters", list, a_);
     if (json_body && request) {
       Value whole(rapidjson::kObjectType);
@@ -368,14 +494,16 @@ class Description {
     if (route.access == Access::open) value.AddMember("security", Value(rapidjson::kArrayType), a_);
     Value responses(rapidjson::kObjectType);
     add_success(route, known, responses);
-    for (const char* status : {"400", "401", "403", "404", "408", "409", "413", "422", "429", "500", "503"})
-      if (!responses.HasMember(status)) responses.AddMember(text(status), answer("See code and message.", "application/json", ref("Error")), a_);
-    responses.AddMember("default", answer("See code and message.", "application/json", ref("Error")), a_);
+    for (const char* status : {"400", "401", "403", "404", "408", "409", "410", "413", "422", "429", "500", "503"})
+      if (!responses.HasMember(status)) responses.AddMember(text(status), ref_to(kFailure), a_);
+    responses.AddMember("default", ref_to(kFailure), a_);
     value.AddMember("responses", responses, a_);
     add_frames(route, value);
     return value;
   }
 
+  const bool keys_needed_;
+  std::set<std::string> tags_;
   Document operations_, out_;
   Document::AllocatorType& a_;
   Value paths_{rapidjson::kObjectType}, schemas_{rapidjson::kObjectType};

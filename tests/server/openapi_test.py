@@ -68,6 +68,9 @@ class Described(unittest.TestCase):
                 answer = SERVER.ask("OPTIONS" if path in ENDLESS else wire_method, concrete, {} if wire_method in ("POST", "PUT", "PATCH") else None)
                 self.assertNotEqual(answer.status, 405, answer)
                 self.assertIn("responses", operation)
+                self.assertTrue(operation["summary"])
+                self.assertTrue(set(operation["tags"]) <= {tag["name"] for tag in SPEC["tags"]})
+                self.assertEqual("426" in operation["responses"], path.endswith("/ws"))
                 if "x-stacyvm-operation" in operation:
                     self.assertEqual(operation["summary"], known[operation["x-stacyvm-operation"]]["doc"])
                     self.assertIn("default", operation["responses"])
@@ -82,12 +85,46 @@ class Described(unittest.TestCase):
             wanted = {name for name, schema in operations()[operation["x-stacyvm-operation"]]["request"]["properties"].items() if "object" not in schema["type"]}
             self.assertEqual(wanted - {parameter["name"] for parameter in operation.get("parameters", [])}, set(), path)
 
+    def test_what_is_not_said_is_not_sent(self):
+        # Clients that are made from schemas send a "default" as if they had been told to.
+        def defaults(value, where):
+            if isinstance(value, dict):
+                for name, each in value.items():
+                    self.assertFalse(name == "default" and not isinstance(each, dict), where)
+                    defaults(each, f"{where}/{name}")
+            elif isinstance(value, list):
+                for each in value:
+                    defaults(each, where)
+        defaults(SPEC, "")
+        self.assertIn("Default: 1024.", SPEC["components"]["schemas"]["SpawnRequest"]["properties"]["memory_mb"]["description"])
+
     def test_frames_are_described(self):
         for _, path, operation in described():
             if path.endswith("/ws") or path in ENDLESS or path.endswith("/exec"):
                 self.assertIn("x-stacyvm-frames", operation, path)
-        for name in ("CommandFrame", "SandboxFrame", "OutputLine", "Event", "FileEvent", "Error"):
+        for name in ("CommandFrame", "SandboxFrame", "OutputLine", "Event", "FileEvent", "Error", "CommandStart", "ExitFrame", "ErrorFrame"):
             self.assertIn(name, SPEC["components"]["schemas"])
+
+    def test_what_heads_say_is_described(self):
+        download, events = SPEC["paths"]["/api/v1/sandboxes/{id}/files"]["get"], SPEC["paths"]["/api/v1/events"]["get"]
+        asked = [{parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "header"} for operation in (download, events)]
+        self.assertEqual(asked, [{"Range", "If-Range"}, {"Last-Event-ID"}])
+        sandbox = SERVER.spawn(ttl="5m")
+        for wanted, status in (("bytes=0-1", 206), ("bytes=0-1,3-4", 206), ("bytes=1000000-", 416), ("", 200)):
+            answer = sandbox.ask("GET", "/files?path=/etc/passwd", headers=[("Range", wanted)] if wanted else [])
+            self.assertEqual(answer.status, status)
+            self.assertIn(answer.header("Content-Type").partition(";")[0], download["responses"][str(status)]["content"])
+            for name in download["responses"][str(status)]["headers"]:
+                self.assertTrue(answer.header(name) or "," in wanted, name)
+        sandbox.ask("DELETE")
+
+    def test_security_and_address_are_said(self):
+        self.assertEqual((SPEC["security"], [server["url"] for server in SPEC["servers"]]), ([{"key": []}, {"admin_key": []}], ["/"]))
+        with Serving() as open_server:
+            spec = open_server.ask("GET", "/api/v1/openapi.json").json()
+        openapi_spec_validator.validate(spec)
+        self.assertEqual(spec["security"], [])
+        self.assertNotIn("securitySchemes", spec["components"])
 
     def test_who_has_no_key_sees_the_page_and_not_the_description(self):
         with SERVER.wire() as wire:

@@ -127,7 +127,8 @@ std::string for_zsh(const std::vector<Names>& verbs) {
   std::ostringstream out;
   out << "#compdef stacyvm\n_stacyvm() {\n  local -a verbs\n  verbs=(\n";
   for (const Names& verb : verbs) out << "    '" << verb.verb << ':' << quoted(verb.help, ":") << "'\n";
-  out << "  )\n  if ((CURRENT == 2)); then _describe verb verbs; return; fi\n  case $words[2] in\n";
+  out << "  )\n  if ((CURRENT == 2)); then _describe verb verbs; return; fi\n  local verb=$words[2]\n  shift words  # the verb is the command that has these options\n"
+         "  ((CURRENT--))\n  case $verb in\n";
   for (const Names& verb : verbs) {
     out << "    " << verb.verb << ") _arguments";
     for (const CLI::Option* option : verb.options) {
@@ -138,8 +139,7 @@ std::string for_zsh(const std::vector<Names>& verbs) {
         out << " \\\n      '" << (option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll ? "*" : "") << name << '[' << quoted(option->get_description(), "[]:") << ']'
             << zsh_value(*option) << '\'';
     }
-    if (!verb.choices.empty()) out << " \\\n      '2:word:(" << verb.choices << ")'";
-    out << (verb.takes_files ? " \\\n      '*:file:_files' ;;\n" : " ;;\n");
+    out << " \\\n      '" << (!verb.choices.empty() ? "1:word:(" + verb.choices + ')' : verb.takes_files ? "*:file:_files" : "*:argument:()") << "' ;;\n";
   }
   // Read by compinit, this file is the function's body at its first call; sourced, it tells what the function is for.
   out << "  esac\n}\nif [ \"$funcstack[1]\" = _stacyvm ]; then _stacyvm \"$@\"; else compdef _stacyvm stacyvm; fi\n";

@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -438,6 +439,17 @@ class Generated(unittest.TestCase):
             done = subprocess.run(["bash", "-c", text], capture_output=True, timeout=TIMEOUT, check=True)
             self.assertEqual(done.stdout.decode().split(), expected, done.stderr)
 
+    def completed_by_zsh(self, words):
+        """What a tab makes of a command line, which a shell on a terminal then runs: a function that says its words."""
+        with tempfile.NamedTemporaryFile("wb") as script:
+            script.write(stacyvm("completion", "zsh").stdout)
+            script.flush()
+            text = f"""zmodload zsh/zpty; zpty shell zsh -f -i
+                zpty -w shell 'PS1=; autoload -Uz compinit; compinit -D -u; source {script.name}; stacyvm() {{ print -r -- "GOT[$*]" }}; print READY""NOW'
+                zpty -r shell out '*READYNOW*' && zpty -w -n shell $'stacyvm {words}\\t\\n' && zpty -r shell out '*GOT[[]*[]]*' && print -r -- $out"""
+            done = subprocess.run(["zsh", "-f", "-c", text], capture_output=True, timeout=TIMEOUT, check=True)
+        return re.findall(r"GOT\[(.*?)\]", done.stdout.decode())[-1].strip()
+
     def test_other_shells(self):
         for shell_name, check in (("zsh", ["zsh", "-n"]), ("fish", ["fish", "--no-execute"])):
             script = stacyvm("completion", shell_name).stdout
@@ -448,6 +460,9 @@ class Generated(unittest.TestCase):
         if shutil.which("zsh"):
             text = b"autoload -Uz compinit; compinit -D -u\n" + stacyvm("completion", "zsh").stdout + b"print -r -- $_comps[stacyvm]\n"
             self.assertEqual(subprocess.run(["zsh", "-f"], input=text, capture_output=True, timeout=TIMEOUT, check=True).stdout, b"_stacyvm\n")
+            for words, expected in (("exe", "exec"), ("run --prof", "run --profile"), ("run -e A=1 --en", "run -e A=1 --env"), ("list --state r", "list --state running"), ("completion z", "completion zsh"),
+                                    ("exec box --deta", "exec box --detach"), ("cp /etc/passw", "cp /etc/passwd")):
+                self.assertEqual(self.completed_by_zsh(words), expected)
         if shutil.which("fish"):
             for words, expected in (("stacyvm ser", ["serve"]), ("stacyvm list --state r", ["running"]), ("stacyvm completion z", ["zsh"]), ("stacyvm kill /et", [])):
                 text = stacyvm("completion", "fish").stdout + f"complete -C '{words}'\n".encode()

@@ -192,7 +192,7 @@ typedef struct stacyvm_spawn_options {
   uint64_t disk_bytes;   /**< 0: 1,024 MiB, best effort. As memory_bytes; counts all that the sandbox writes. */
   uint32_t milli_cpus;   /**< 0: 1,000 (one processor), best effort. As memory_bytes. */
   uint32_t pids;         /**< Processes and threads. 0: 256, best effort. As memory_bytes. */
-  int64_t ttl_ms;        /**< Life time. 0: 30 minutes. At most 24 hours; -1 (none) is refused. stacyvm_sandbox_extend renews it. */
+  int64_t ttl_ms;        /**< Life time. 0: 30 minutes. At most 24 hours, LIMIT beyond; -1 (none) is refused. stacyvm_sandbox_extend renews it. */
   const stacyvm_pair *labels; /**< Metadata; keys must differ. */
   const stacyvm_pair *env;    /**< Environment every command starts from; keys must differ. */
   uint32_t label_count;

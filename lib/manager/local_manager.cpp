@@ -464,7 +464,7 @@ class LocalManager final : public Manager {
     require_writable();
     model::TemplateRecord record{std::string(tenant), std::move(body), system_clock().wall_ms(), 0};
     record.updated_ms = record.created_ms;
-    if (!store_->insert_template(record)) throw Error(Code::conflict, "name: there is a template " + record.body.name).with("field", "name");
+    if (!store_->insert_template(record)) throw Error(Code::conflict, "name: a template " + record.body.name + " already exists").with("field", "name");
     return record;
   }
 

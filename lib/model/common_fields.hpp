@@ -44,7 +44,7 @@ consteval Field metadata_field(std::string_view doc) {
 }
 template <auto... Member>
 consteval Field ttl_field(std::string_view doc) {
-  return field<K::duration_ms, Member...>("ttl", doc).range(kMinTtlMs, kMaxTtlMs);
+  return field<K::duration_ms, Member...>("ttl", doc).range(kMinTtlMs, kMaxAskedTtlMs);
 }
 
 inline void check_environment(const StringMap& env, size_t& total) {

@@ -8,7 +8,8 @@ namespace svm::model {
 
 // Sandboxes.
 inline constexpr int64_t kDefaultTtlMs = 30 * 60 * 1000;
-inline constexpr int64_t kMaxTtlMs = 24 * 60 * 60 * 1000;
+inline constexpr int64_t kMaxTtlMs = 24 * 60 * 60 * 1000;  // that there may be: Code::limit beyond, as beyond a smaller one of the settings
+inline constexpr int64_t kMaxAskedTtlMs = int64_t{100} * 366 * kMaxTtlMs;  // that a request may name at all: Code::invalid beyond
 inline constexpr int64_t kMinTtlMs = 1;
 inline constexpr uint64_t kDefaultMemoryBytes = 1024ull << 20;
 inline constexpr uint64_t kDefaultDiskBytes = 1024ull << 20;

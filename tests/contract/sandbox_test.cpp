@@ -122,7 +122,7 @@ TEST_CASE("every bound of a spawn, at it and one beyond") {
     CHECK(spawn_code(lab.session, spawn) == expected);
   };
   check("ttl, a day", [](Spawn& s) { s.ttl = kDay; }, STACYVM_OK);
-  check("ttl, a day and a millisecond", [](Spawn& s) { s.ttl = kDay + milliseconds(1); }, STACYVM_E_INVALID);
+  check("ttl, a day and a millisecond", [](Spawn& s) { s.ttl = kDay + milliseconds(1); }, STACYVM_E_LIMIT);
   check("ttl, none", [](Spawn& s) { s.ttl = milliseconds(-1); }, STACYVM_E_INVALID);
   check("memory, least", [](Spawn& s) { s.memory_bytes = 16 * kMiB; }, STACYVM_OK);
   check("memory, less", [](Spawn& s) { s.memory_bytes = 16 * kMiB - 1; }, STACYVM_E_INVALID);
@@ -243,7 +243,7 @@ TEST_CASE("errors have a code, its word, and the field that is wrong") {
     }
     CHECK(failed);
   };
-  fails("sandbox.spawn", R"({"ttl":"25h"})", STACYVM_E_INVALID, "BAD_REQUEST", "ttl");
+  fails("sandbox.spawn", R"({"ttl":"25h"})", STACYVM_E_LIMIT, "RESOURCE_LIMIT", "ttl");
   fails("sandbox.spawn", R"({"memory_mb":15})", STACYVM_E_INVALID, "BAD_REQUEST", "memory_mb");
   fails("sandbox.spawn", R"({"admin":true})", STACYVM_E_INVALID, "BAD_REQUEST", "admin");
   fails("sandbox.spawn", R"({"tenant_id":"x"})", STACYVM_E_INVALID, "BAD_REQUEST", "tenant_id");

@@ -112,7 +112,7 @@ TEST_CASE("every child of a closed instance answers CLOSED and leaves its output
       stacyvm_file_reader(b->sandbox, "/x", 0, 0, &st2, nullptr),
       stacyvm_file_writer(b->sandbox, "/x", 0, 0, &st2, nullptr),
       stacyvm_file_upload(b->sandbox, "/x", "u", 0, 0, 0, &st2, nullptr),
-      stacyvm_file_get(b->sandbox, "/x", 0, 0, &op2, nullptr),
+      stacyvm_file_get(b->sandbox, "/x", 0, 2, &op2, nullptr),  // one that is open for writing
       stacyvm_file_put(b->sandbox, "/x", 0, 0, &op2, nullptr),
       stacyvm_file_watch(b->sandbox, "/x", 0, &st2, nullptr),
       stacyvm_port_dial(b->sandbox, 80, 0, &st2, nullptr),

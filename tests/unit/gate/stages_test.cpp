@@ -106,7 +106,7 @@ TEST_CASE("stages: a local caller without scopes may do nothing") {
 TEST_CASE("stages: a typed request meets the same bounds as a JSON one") {
   Rig rig;
   model::SpawnRequest spawn;
-  spawn.ttl_ms = model::kMaxTtlMs + 1;
+  spawn.ttl_ms = model::kMaxAskedTtlMs + 1;
   const auto error = error_of([&] { rig.gate.run<ops::SandboxSpawn>(rig.caller, spawn); });
   REQUIRE(error);
   CHECK(error->code() == Code::invalid);

@@ -65,7 +65,7 @@ TEST_CASE("limits: numbers of a spawn") {
   SPAWN_LIMIT("vcpus", milli_cpus, kMaxMilliCpus, kMaxMilliCpus + 1);
   SPAWN_LIMIT("pids", pids, kMinPids, kMinPids - 1);
   SPAWN_LIMIT("pids", pids, kMaxPids, kMaxPids + 1);
-  SPAWN_LIMIT("ttl", ttl_ms, kMaxTtlMs, kMaxTtlMs + 1);
+  SPAWN_LIMIT("ttl", ttl_ms, kMaxAskedTtlMs, kMaxAskedTtlMs + 1);
   SPAWN_LIMIT("ttl", ttl_ms, kMinTtlMs, -1);
 }
 
@@ -295,7 +295,7 @@ TEST_CASE("limits: paths, modes and counts of file requests") {
   at_the_limit("old_path", move, far);
 
   at_the_limit("limit", ListRequest{kMaxListLimit, ""}, ListRequest{kMaxListLimit + 1, ""});
-  at_the_limit("ttl", ExtendRequest{"x", kMaxTtlMs}, ExtendRequest{"x", kMaxTtlMs + 1});
+  at_the_limit("ttl", ExtendRequest{"x", kMaxAskedTtlMs}, ExtendRequest{"x", kMaxAskedTtlMs + 1});
 }
 
 TEST_CASE("limits: a refusal says the limit as the wire spells it") {
@@ -310,8 +310,8 @@ TEST_CASE("limits: a refusal says the limit as the wire spells it") {
   spawn.milli_cpus = 1;
   CHECK(limit_of(spawn) == "0.01");
   spawn.milli_cpus = 0;
-  spawn.ttl_ms = kMaxTtlMs + 1;
-  CHECK(limit_of(spawn) == "24h0m0s");
+  spawn.ttl_ms = kMaxAskedTtlMs + 1;
+  CHECK(limit_of(spawn) == "878400h0m0s");
   ExecRequest long_command = exec();
   long_command.command.assign(kMaxArgumentBytes + 1, 'c');
   CHECK(limit_of(long_command) == std::to_string(kMaxArgumentBytes));

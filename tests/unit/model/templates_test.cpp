@@ -44,8 +44,8 @@ TEST_CASE("templates: each bound") {
   at_the_limit("setup", "[]", "[\"\"]");
   at_the_limit("memory_mb", "16", "15");
   at_the_limit("cpu_cores", "1024", "1025");
-  at_the_limit("ttl", "\"24h\"", "\"24h1s\"");
-  at_the_limit("ttl_seconds", "86400", "86401");
+  at_the_limit("ttl", "\"878400h\"", "\"878400h1s\"");
+  at_the_limit("ttl_seconds", "3162240000", "3162240001");
   at_the_limit("pool_size", "1000", "1001");
   at_the_limit("metadata", "{}", R"({"a":1})");
 }

@@ -77,7 +77,7 @@ TEST_CASE("spawned, listed, found, extended, destroyed") {
   Sandbox again = lab.session.sandbox(id);
   again.extend(kDay);
   CHECK(again.info() != info);
-  CHECK(code_of([&] { again.extend(kDay + milliseconds(1)); }) == STACYVM_E_INVALID);
+  CHECK(code_of([&] { again.extend(kDay + milliseconds(1)); }) == STACYVM_E_LIMIT);
   CHECK(code_of([&] { again.extend(milliseconds(0)); }) == STACYVM_E_INVALID);
   again.destroy();
   for (Sandbox* handle : {&again, &lab.sandbox}) {

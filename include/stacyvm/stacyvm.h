@@ -534,8 +534,8 @@ STACYVM_API int32_t stacyvm_exec_result_of(stacyvm_stream *st, stacyvm_exec_resu
 STACYVM_API int32_t stacyvm_console(stacyvm_sandbox *sb, uint64_t flags, stacyvm_stream **out, stacyvm_error **err);
 
 /* ------------------------------------------------------------------ files
- * Listing, globbing, searching, replacing, moving, chmod, mkdir and removing are operations of stacyvm_call ("file.list", ...). Paths
- * are absolute, are resolved inside the sandbox, and act as its default user. */
+ * Listing, globbing, searching, replacing, moving, copying, linking, chmod and chown, mkdir and removing are operations of stacyvm_call
+ * ("file.list", "file.copy", ...). Paths are absolute, are resolved inside the sandbox, and act as its default user. */
 
 #define STACYVM_FILE_EXCLUSIVE UINT64_C(1)  /**< Fail with CONFLICT if the file exists. */
 #define STACYVM_FILE_APPEND UINT64_C(2)     /**< stacyvm_file_write: add to the file's end. */

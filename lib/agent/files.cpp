@@ -1,19 +1,14 @@
-// File operations that are one short act: stat, move, chmod, mkdir, symlink, link.
+// File operations that are one short act: stat, move, mkdir, symlink, link.
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "agent/lookup.hpp"
 #include "agent/loop.hpp"
-#include "agent/proc_self.hpp"
-
-#ifndef SYS_fchmodat2
-#define SYS_fchmodat2 452  // Linux 6.6
-#endif
+#include "agent/temporary.hpp"
 
 namespace svm::agent {
 namespace {
@@ -43,42 +38,26 @@ std::unique_ptr<Stream> one_shot(Loop& loop, uint32_t id, Request& request, type
   return std::make_unique<OneShot<Request>>(loop, id, std::move(request), act);
 }
 
-protocol::Result with_info(const struct stat& info) {
-  protocol::Result result;
-  protocol::encode(result.body, file_info(info));
-  return result;
-}
-
-/// The parent of `path`, made where `make` says so.
-int open_parent(const Root& root, const std::string& request_path, bool make, Fd& directory, std::string& leaf) {
-  std::string path;
-  if (const int error = root.absolute(request_path, path)) return error;
-  int error = root.parent(path, directory, leaf);
-  if (error == -ENOENT && make) {
-    path.resize(path.find_last_of('/', path.find_last_not_of('/')) + 1);
-    error = root.make_directories(path, directory);
-  }
-  if (error == 0 && is_special_fs(directory.get())) return kSpecialParent;
-  return error;
-}
-
 protocol::Result stat_file(const Root& root, const protocol::StatRequest& request, const Identity&) {
   std::string path;
   Fd fd;
   struct stat info;
   int error = root.absolute(request.path, path);
   if (error == 0) error = root.handle(path, request.follow, fd, info);
-  return error ? path_failure(error, "stat", request.path) : with_info(info);
+  if (error) return path_failure(error, "stat", request.path);
+  protocol::Result result;
+  protocol::encode(result.body, file_info(info, fd.get(), ""));
+  return result;
 }
 
 protocol::Result move_file(const Root& root, const protocol::MoveRequest& request, const Identity&) {
   Fd from, to;
   std::string from_leaf, to_leaf;
-  if (const int error = open_parent(root, request.from, false, from, from_leaf)) return path_failure(error, "move", request.from);
+  if (const int error = root.writable_parent(request.from, false, from, from_leaf)) return path_failure(error, "move", request.from);
   struct stat info;
   // No directories are made for what cannot be moved.
   if (::fstatat(from.get(), from_leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return failure(errno, "move", request.from);
-  if (const int error = open_parent(root, request.to, true, to, to_leaf)) return path_failure(error, "move to", request.to);
+  if (const int error = root.writable_parent(request.to, true, to, to_leaf)) return path_failure(error, "move to", request.to);
   if (::renameat2(from.get(), from_leaf.c_str(), to.get(), to_leaf.c_str(), request.replace ? 0 : RENAME_NOREPLACE) == 0) return {};
   const int error = errno;
   // Which of the two it was about.
@@ -87,24 +66,10 @@ protocol::Result move_file(const Root& root, const protocol::MoveRequest& reques
   return failure(error, "move", request.from);
 }
 
-protocol::Result chmod_file(const Root& root, const protocol::ChmodRequest& request, const Identity&) {
-  std::string path;
-  Fd fd;
-  struct stat info;
-  int error = root.absolute(request.path, path);
-  if (error == 0) error = root.handle(path, true, fd, info);
-  if (error == 0 && is_special_fs(fd.get())) error = kSpecialParent;
-  if (error == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) error = kNotContent;
-  if (error) return path_failure(error, "chmod", request.path);
-  if (::syscall(SYS_fchmodat2, fd.get(), "", request.mode, AT_EMPTY_PATH) == 0) return {};
-  if (errno == ENOSYS && chmod_through_proc(fd.get(), request.mode) == 0) return {};
-  return failure(errno, "chmod", request.path);
-}
-
 protocol::Result make_directory(const Root& root, const protocol::MkdirRequest& request, const Identity& who) {
   Fd parent, made;
   std::string leaf;
-  if (const int error = open_parent(root, request.path, request.parents, parent, leaf)) return path_failure(error, "mkdir", request.path);
+  if (const int error = root.writable_parent(request.path, request.parents, parent, leaf)) return path_failure(error, "mkdir", request.path);
   if (::mkdirat(parent.get(), leaf.c_str(), 0700) < 0) {
     struct stat info;
     if (errno == EEXIST && request.parents && ::fstatat(parent.get(), leaf.c_str(), &info, 0) == 0 && S_ISDIR(info.st_mode)) return {};
@@ -123,8 +88,8 @@ protocol::Result make_symlink(const Root& root, const protocol::SymlinkRequest& 
   if (request.target.empty()) return failure(Code::invalid, 0, "symlink", request.path, "empty target");
   Fd parent;
   std::string leaf;
-  if (const int error = open_parent(root, request.path, request.parents, parent, leaf)) return path_failure(error, "symlink", request.path);
-  if (::symlinkat(request.target.c_str(), parent.get(), leaf.c_str()) < 0) return failure(errno, "symlink", request.path);
+  if (const int error = root.writable_parent(request.path, request.parents, parent, leaf)) return path_failure(error, "symlink", request.path);
+  if (const int error = place_symlink(parent.get(), request.target, leaf, request.replace)) return path_failure(error, "symlink", request.path);
   return {};
 }
 
@@ -132,10 +97,10 @@ protocol::Result make_link(const Root& root, const protocol::LinkRequest& reques
   Fd from, to;
   std::string from_leaf, to_leaf;
   struct stat info, made;
-  if (const int error = open_parent(root, request.existing, false, from, from_leaf)) return path_failure(error, "link", request.existing);
+  if (const int error = root.writable_parent(request.existing, false, from, from_leaf)) return path_failure(error, "link", request.existing);
   if (::fstatat(from.get(), from_leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return failure(errno, "link", request.existing);
   if (!S_ISREG(info.st_mode)) return failure(Code::invalid, 0, "link", request.existing, "not a regular file");
-  if (const int error = open_parent(root, request.path, request.parents, to, to_leaf)) return path_failure(error, "link", request.path);
+  if (const int error = root.writable_parent(request.path, request.parents, to, to_leaf)) return path_failure(error, "link", request.path);
   if (::linkat(from.get(), from_leaf.c_str(), to.get(), to_leaf.c_str(), 0) < 0) {
     if (errno == EXDEV) return path_failure(-EXDEV, "link", request.path);
     return failure(errno, "link", request.path);
@@ -167,7 +132,8 @@ std::unique_ptr<Stream> make_stream(Loop& loop, uint32_t id, protocol::Request&&
     case Op::stats: return make_stats(loop, id);
     case Op::stat: return one_shot(loop, id, request.stat, stat_file);
     case Op::move: return one_shot(loop, id, request.move, move_file);
-    case Op::chmod: return one_shot(loop, id, request.chmod, chmod_file);
+    case Op::copy: return make_copy(loop, id, std::move(request.copy));
+    case Op::chmod: return make_chmod(loop, id, std::move(request.chmod));
     case Op::mkdir: return one_shot(loop, id, request.mkdir, make_directory);
     case Op::symlink: return one_shot(loop, id, request.symlink, make_symlink);
     case Op::link: return one_shot(loop, id, request.link, make_link);

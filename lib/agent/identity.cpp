@@ -1,5 +1,6 @@
 #include "agent/identity.hpp"
 
+#include <linux/capability.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -45,6 +46,19 @@ ActAs::~ActAs() {
   if (!switched_) return;
   const int saved = errno;
   if (switch_to(rights_, rights_.uid, rights_.gid, what_ == What::all ? &rights_.groups : nullptr) != 0) std::abort();
+  errno = saved;
+}
+
+OwnerRights::OwnerRights(const Rights& rights, const Identity& who) noexcept : rights_(rights) {
+  if (!rights.switches || !rights.fixed_capabilities || who.uid != 0) return;
+  raised_ = rights.command_root & (isolation::capability(CAP_CHOWN) | isolation::capability(CAP_FOWNER));
+  if (raised_ != 0) error_ = -isolation::set_capabilities(rights.permitted, rights.effective | raised_, rights.inheritable);
+}
+
+OwnerRights::~OwnerRights() {
+  if (raised_ == 0) return;
+  const int saved = errno;
+  if (isolation::set_capabilities(rights_.permitted, rights_.effective, rights_.inheritable) != 0) std::abort();
   errno = saved;
 }
 

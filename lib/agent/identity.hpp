@@ -44,4 +44,20 @@ class ActAs {
   int error_ = 0;
 };
 
+/// While it lives, inside an ActAs of uid 0, the calling thread may change owners and modes as a command of root's may: profile `build`
+/// leaves root CAP_CHOWN and CAP_FOWNER, the others leave it nothing, and then this does nothing.
+class OwnerRights {
+ public:
+  OwnerRights(const Rights& rights, const Identity& who) noexcept;
+  ~OwnerRights();
+  OwnerRights(const OwnerRights&) = delete;
+  OwnerRights& operator=(const OwnerRights&) = delete;
+  int error() const noexcept { return error_; }
+
+ private:
+  const Rights& rights_;
+  uint64_t raised_ = 0;
+  int error_ = 0;
+};
+
 }  // namespace svm::agent

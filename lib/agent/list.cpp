@@ -91,8 +91,9 @@ class List final : public EntryStream {
       if (open(parent, parent_) != 0) return parent_.reset(), false;
     }
     struct stat info;
-    if (::fstatat(parent_.get(), name.c_str() + (slash == name.npos ? 0 : slash + 1), &info, AT_SYMLINK_NOFOLLOW) < 0) return false;
-    out = file_info(info);
+    const char* const leaf = name.c_str() + (slash == name.npos ? 0 : slash + 1);
+    if (::fstatat(parent_.get(), leaf, &info, AT_SYMLINK_NOFOLLOW) < 0) return false;
+    out = file_info(info, parent_.get(), leaf);
     return true;
   }
 

@@ -87,4 +87,44 @@ std::optional<Identity> find_identity(const Context& context, std::string_view u
   return who;
 }
 
+std::optional<Owner> find_owner(const Context& context, std::string_view owner, std::string_view group, protocol::Result& why) {
+  Owner found;
+  const Rights& rights = context.rights;
+  const auto refuse = [&](protocol::Subject field, Code code, std::string_view detail) {
+    const bool is_owner = field == protocol::Subject::owner;
+    why = failure(code, 0, is_owner ? "owner" : "group", is_owner ? owner : group, detail);
+    why.subject = field;
+    return std::nullopt;
+  };
+  if (!owner.empty()) {
+    const auto entry = find_user(read_database(context, "/etc/passwd"), owner);
+    const auto uid = entry ? std::optional(entry->uid) : parse_id(owner);
+    if (!uid) return refuse(protocol::Subject::owner, Code::invalid, "no such user in /etc/passwd");
+    found.uid = *uid;
+  }
+  if (!group.empty()) {
+    auto gid = find_group(read_database(context, "/etc/group"), group);
+    if (!gid) gid = parse_id(group);
+    if (!gid) return refuse(protocol::Subject::group, Code::invalid, "no such group in /etc/group");
+    found.gid = *gid;
+  }
+  Identity probe;
+  probe.uid = rights.uid;
+  probe.gid = rights.gid;
+  if (!owner.empty()) {
+    if (!rights.switches && found.uid != context.hello.uid) return refuse(protocol::Subject::owner, Code::unsupported, "this sandbox has one user");
+    if (rights.switches && context.options.lock_down && found.uid == rights.uid) return refuse(protocol::Subject::owner, Code::forbidden, "reserved");
+    probe.uid = found.uid;
+    if (const ActAs as(rights, probe, ActAs::What::owner); as.error() != 0) return refuse(protocol::Subject::owner, Code::invalid, "id is not part of this sandbox");
+    probe.uid = rights.uid;
+  }
+  if (!group.empty()) {
+    if (!rights.switches && found.gid != context.hello.gid) return refuse(protocol::Subject::group, Code::unsupported, "this sandbox has one group");
+    if (rights.switches && context.options.lock_down && found.gid == rights.gid) return refuse(protocol::Subject::group, Code::forbidden, "reserved");
+    probe.gid = found.gid;
+    if (const ActAs as(rights, probe, ActAs::What::owner); as.error() != 0) return refuse(protocol::Subject::group, Code::invalid, "id is not part of this sandbox");
+  }
+  return found;
+}
+
 }  // namespace svm::agent

@@ -17,4 +17,11 @@ Identity default_identity(const protocol::Hello& hello);
 /// supplementary ones. On failure fills `why` (the agent's own ids are nobody's to take).
 std::optional<Identity> find_identity(const Context& context, std::string_view user, protocol::Result& why);
 
+/// Numbers for chown; UINT32_MAX leaves the id as it is.
+struct Owner {
+  uint32_t uid = UINT32_MAX, gid = UINT32_MAX;
+};
+/// `owner` and `group` are names of the sandbox's databases or numbers, or empty: it stays. On failure fills `why`, which names the field.
+std::optional<Owner> find_owner(const Context& context, std::string_view owner, std::string_view group, protocol::Result& why);
+
 }  // namespace svm::agent

@@ -133,6 +133,8 @@ std::unique_ptr<Stream> make_list(Loop& loop, uint32_t id, protocol::ListRequest
 std::unique_ptr<Stream> make_glob(Loop& loop, uint32_t id, protocol::GlobRequest&& request);
 std::unique_ptr<Stream> make_search(Loop& loop, uint32_t id, protocol::SearchRequest&& request);
 std::unique_ptr<Stream> make_replace(Loop& loop, uint32_t id, protocol::ReplaceRequest&& request);
+std::unique_ptr<Stream> make_chmod(Loop& loop, uint32_t id, protocol::ChmodRequest&& request);
+std::unique_ptr<Stream> make_copy(Loop& loop, uint32_t id, protocol::CopyRequest&& request);
 std::unique_ptr<Stream> make_remove(Loop& loop, uint32_t id, protocol::RemoveRequest&& request);
 std::unique_ptr<Stream> make_watch(Loop& loop, uint32_t id, protocol::WatchRequest&& request);
 std::unique_ptr<Stream> make_pack(Loop& loop, uint32_t id, protocol::PackRequest&& request);

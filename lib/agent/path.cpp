@@ -31,8 +31,6 @@ int open_below(int directory, const char* path, int flags, uint64_t resolve, Fd&
 
 int stat_fd(int fd, struct stat& info) noexcept { return ::fstat(fd, &info) < 0 ? -errno : 0; }
 
-bool same_file(const struct stat& a, const struct stat& b) noexcept { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
-
 bool is_procfs(int fd) noexcept {
   struct statfs fs;
   return ::fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
@@ -62,6 +60,10 @@ protocol::Result path_failure(int error, std::string_view verb, std::string_view
     case kBadLeaf: return failure(Code::invalid, 0, verb, path, "the path must end in a name");
     case kSpecialParent: return failure(Code::forbidden, 0, verb, path, "nothing is written below proc or sys");
     case kNotSocket: return failure(Code::invalid, 0, verb, path, "not a socket");
+    case kSpecialSource: return failure(Code::forbidden, 0, verb, path, "what proc and sys show is not copied");
+    case kInsideItself: return failure(Code::invalid, 0, verb, path, "the new path is inside the directory that is copied");
+    case kSameFile: return failure(Code::invalid, 0, verb, path, "it is what is copied");
+    case kOtherFileSystem: return failure(Code::invalid, 0, verb, path, "another file system is mounted there");
     case -EAGAIN: return failure(Code::conflict, EAGAIN, verb, path, "the path kept changing");
     case -ELOOP: return failure(Code::invalid, ELOOP, verb, path, "too many symbolic links, or one of the kernel's own");
     case -EXDEV: return failure(Code::invalid, EXDEV, verb, path, "not on the same file system");
@@ -97,6 +99,18 @@ int Root::parent(const std::string& path, Fd& directory, std::string& leaf) cons
   leaf = path.substr(slash + 1, last - slash);
   if (leaf == "." || leaf == "..") return kBadLeaf;
   return open(path.substr(0, slash + 1), O_PATH | O_DIRECTORY, directory);
+}
+
+int Root::writable_parent(const std::string& request_path, bool make, Fd& directory, std::string& leaf) const {
+  std::string path;
+  if (const int error = absolute(request_path, path)) return error;
+  int error = parent(path, directory, leaf);
+  if (error == -ENOENT && make) {
+    path.resize(path.find_last_of('/', path.find_last_not_of('/')) + 1);
+    error = make_directories(path, directory);
+  }
+  if (error == 0 && is_special_fs(directory.get())) return kSpecialParent;
+  return error;
 }
 
 int Root::target(std::string path, Fd& directory, std::string& leaf, struct stat& info) const {
@@ -191,6 +205,8 @@ bool Root::is_root(const struct stat& info) const noexcept {
   return ::fstat(root_.get(), &root) < 0 || same_file(root, info);
 }
 
+bool same_file(const struct stat& a, const struct stat& b) noexcept { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
+
 int open_child(int directory, const std::string& name, Fd& out) noexcept { return open_inside(directory, name, O_RDONLY | O_DIRECTORY, out); }
 
 int open_inside(int directory, const std::string& name, int flags, Fd& out) noexcept {
@@ -222,6 +238,15 @@ protocol::FileInfo file_info(const struct stat& info) noexcept {
   out.uid = info.st_uid;
   out.gid = info.st_gid;
   out.nlink = info.st_nlink;
+  return out;
+}
+
+protocol::FileInfo file_info(const struct stat& info, int directory, const char* name) {
+  protocol::FileInfo out = file_info(info);
+  if (out.type != protocol::FileType::symlink || is_special_fs(directory)) return out;
+  char text[protocol::kMaxPathBytes + 1];
+  const ssize_t size = ::readlinkat(directory, name, text, sizeof text);
+  if (size > 0 && size <= static_cast<ssize_t>(protocol::kMaxPathBytes)) out.target.assign(text, static_cast<size_t>(size));
   return out;
 }
 

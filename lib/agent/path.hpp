@@ -21,6 +21,10 @@ inline constexpr int kProcessFile = -10002;  // below /proc/PID: what it shows d
 inline constexpr int kBadLeaf = -10003;      // the path ends in "." or "..", or is "/"
 inline constexpr int kSpecialParent = -10004;  // nothing is created in /proc or /sys
 inline constexpr int kNotSocket = -10005;    // the path is of another kind of file
+inline constexpr int kSpecialSource = -10006;   // what /proc and /sys show is not copied
+inline constexpr int kInsideItself = -10007;    // a directory is copied to a place below it
+inline constexpr int kSameFile = -10008;        // what is copied is what it would replace
+inline constexpr int kOtherFileSystem = -10009; // a mount point in a tree
 
 /// The Result for what a function of this file returned.
 protocol::Result path_failure(int error, std::string_view verb, std::string_view path);
@@ -39,6 +43,8 @@ class Root {
   int handle(const std::string& path, bool follow, Fd& out, struct stat& info) const noexcept;
   /// The directory that holds (or would hold) the last component, and that component.
   int parent(const std::string& path, Fd& directory, std::string& leaf) const;
+  /// parent() of a request's path, for making or replacing something there: made where it is missing and `make` says so.
+  int writable_parent(const std::string& request_path, bool make, Fd& directory, std::string& leaf) const;
   /// parent(), going through symbolic links at the end of the path. `info.st_mode` is 0 where nothing exists.
   int target(std::string path, Fd& directory, std::string& leaf, struct stat& info) const;
   /// Opens a regular file (O_NONBLOCK, so that what was swapped in cannot hold us) or, for reading, a directory.
@@ -60,5 +66,9 @@ int open_inside(int directory, const std::string& name, int flags, Fd& out) noex
 /// Whether the descriptor is on procfs or sysfs.
 bool is_special_fs(int fd) noexcept;
 protocol::FileInfo file_info(const struct stat& info) noexcept;
+/// The same with a symbolic link's text: of `name` in `directory`, or with an empty name of the O_PATH handle `directory` itself. None
+/// on procfs and sysfs: what a link says there depends on who asks, and the agent would be asking. None, too, if it is no link any more.
+protocol::FileInfo file_info(const struct stat& info, int directory, const char* name);
+bool same_file(const struct stat& a, const struct stat& b) noexcept;
 
 }  // namespace svm::agent

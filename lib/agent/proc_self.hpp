@@ -18,7 +18,7 @@ class FdPath {
   char text_[32];
 };
 
-/// Changes the mode of what an O_PATH descriptor refers to, for kernels before 6.6. 0, or -1 with errno.
-int chmod_through_proc(int fd, mode_t mode) noexcept;
+/// Changes the mode of what an O_PATH descriptor refers to. 0 or -errno.
+int chmod_handle(int fd, mode_t mode) noexcept;
 
 }  // namespace svm::agent

@@ -1,10 +1,13 @@
 #include "agent/temporary.hpp"
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "agent/path.hpp"
 #include "core/id.hpp"
 
 namespace svm::agent {
@@ -18,6 +21,24 @@ int make_temporary(int directory, int access, std::string& name, Fd& out) {
   if (out) return 0;
   const int error = -errno;
   name.clear();
+  return error;
+}
+
+int make_temporary_directory(int directory, std::string& name, Fd& out) {
+  name = random_id(kPrefix);
+  int error = ::mkdirat(directory, name.c_str(), 0700) < 0 ? -errno : 0;
+  if (error == 0 && (error = open_child(directory, name, out)) != 0) (void)::unlinkat(directory, name.c_str(), AT_REMOVEDIR);
+  if (error) name.clear();
+  return error;
+}
+
+int place_symlink(int directory, const std::string& text, const std::string& leaf, bool replace) {
+  if (!replace) return ::symlinkat(text.c_str(), directory, leaf.c_str()) < 0 ? -errno : 0;
+  const std::string name = random_id(kPrefix);
+  if (::symlinkat(text.c_str(), directory, name.c_str()) < 0) return -errno;
+  if (::renameat2(directory, name.c_str(), directory, leaf.c_str(), 0) == 0) return 0;
+  const int error = -errno;
+  (void)::unlinkat(directory, name.c_str(), 0);
   return error;
 }
 

@@ -251,6 +251,8 @@ Error result_error(const protocol::Result& result) {
   Error error(failure ? result.code : Code::internal, result.message.empty() ? "the operation failed" : result.message);
   switch (result.subject) {
     case protocol::Subject::user: (void)std::move(error).with("field", "user"); break;  // adds to it in place
+    case protocol::Subject::owner: (void)std::move(error).with("field", "owner"); break;
+    case protocol::Subject::group: (void)std::move(error).with("field", "group"); break;
     case protocol::Subject::workdir: (void)std::move(error).with("field", "workdir").with("step", "working_directory"); break;
     case protocol::Subject::other: break;
   }

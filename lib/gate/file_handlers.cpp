@@ -29,7 +29,7 @@ std::string_view type_name(protocol::FileType type) {
   return "other";
 }
 
-model::FileInfo to_model(std::string path, const protocol::FileInfo& info) {
+model::FileInfo to_model(std::string path, protocol::FileInfo&& info) {
   model::FileInfo file;
   file.path = std::move(path);
   file.size = info.size;
@@ -40,6 +40,7 @@ model::FileInfo to_model(std::string path, const protocol::FileInfo& info) {
   file.gid = info.gid;
   file.type = type_name(info.type);
   file.mtime_ns = info.mtime_ns;
+  file.target = std::move(info.target);
   return file;
 }
 
@@ -116,7 +117,7 @@ model::FileList Handler<ops::FileList>::answer(Act&, model::FileListRequest& req
   std::string directory = request.path;
   while (!directory.empty() && directory.back() == '/') directory.pop_back();
   model::FileList list;
-  for (const protocol::Entry& entry : entries_of(answer, request.limit)) list.items.push_back(to_model(directory + '/' + entry.name, entry.info));
+  for (protocol::Entry& entry : entries_of(answer, request.limit)) list.items.push_back(to_model(directory + '/' + entry.name, std::move(entry.info)));
   return list;
 }
 
@@ -126,7 +127,7 @@ Question Handler<ops::FileStat>::resolve(Act&, model::FileStatRequest& request) 
 model::FileInfo Handler<ops::FileStat>::answer(Act&, model::FileStatRequest& request, Answer&& answer) {
   protocol::FileInfo info;
   if (!protocol::decode(answer.body, info)) malformed_answer();
-  return to_model(request.path, info);
+  return to_model(request.path, std::move(info));
 }
 
 Question Handler<ops::FileGlob>::resolve(Act&, model::FileGlobRequest& request) {
@@ -167,8 +168,20 @@ Question Handler<ops::FileMove>::resolve(Act&, model::FileMoveRequest& request) 
 }
 model::Status Handler<ops::FileMove>::answer(Act&, model::FileMoveRequest&, Answer&&) { return {"moved"}; }
 
+Question Handler<ops::FileCopy>::resolve(Act&, model::FileCopyRequest& request) {
+  // As long as it takes: the agent says nothing before the end, and how much there is to copy only the sandbox's disk bounds.
+  return {message(protocol::Op::copy, protocol::CopyRequest{request.path, request.new_path, request.recursive, request.replace, request.user}), {}, false, {}};
+}
+model::Status Handler<ops::FileCopy>::answer(Act&, model::FileCopyRequest&, Answer&&) { return {"copied"}; }
+
+Question Handler<ops::FileSymlink>::resolve(Act&, model::FileSymlinkRequest& request) {
+  return question(protocol::Op::symlink, protocol::SymlinkRequest{request.target, request.path, true, request.user, request.replace});
+}
+model::Status Handler<ops::FileSymlink>::answer(Act&, model::FileSymlinkRequest&, Answer&&) { return {"created"}; }
+
 Question Handler<ops::FileChmod>::resolve(Act&, model::FileChmodRequest& request) {
-  return question(protocol::Op::chmod, protocol::ChmodRequest{request.path, request.mode, request.user});
+  const bool sets_mode = request.mode != model::kKeepMode;
+  return question(protocol::Op::chmod, protocol::ChmodRequest{request.path, sets_mode ? request.mode : 0, request.user, sets_mode, request.owner, request.group});
 }
 model::Status Handler<ops::FileChmod>::answer(Act&, model::FileChmodRequest&, Answer&&) { return {"chmod applied"}; }
 

@@ -329,12 +329,44 @@ constexpr Field kFileMoveFields[] = {
     user_field<&FileMoveRequest::user>(),
 };
 
+constexpr Field kFileCopyFields[] = {
+    id_field<&FileCopyRequest::id>(),
+    path_field<&FileCopyRequest::path>("path", "Absolute path of what is copied; of a symbolic link the link itself."),
+    path_field<&FileCopyRequest::new_path>("new_path", "Absolute path of the copy. Missing directories above it are made."),
+    field<K::flag, &FileCopyRequest::recursive>("recursive", "Copy a directory with all it holds. FIFOs, sockets, devices and other file systems in it are an error."),
+    field<K::flag, &FileCopyRequest::replace>("replace", "Replace what is at the new path: a file, or an empty directory by a directory."),
+    user_field<&FileCopyRequest::user>(),
+};
+
+constexpr Field kFileSymlinkFields[] = {
+    id_field<&FileSymlinkRequest::id>(),
+    path_field<&FileSymlinkRequest::path>("path", "Absolute path of the link. Missing directories above it are made."),
+    field<K::bytes, &FileSymlinkRequest::target>("target", "Where it points: a path inside the sandbox, from the link's directory on or absolute; it need not exist.")
+        .size(1, kMaxPathBytes)
+        .as(Format::argument)
+        .required(),
+    field<K::flag, &FileSymlinkRequest::replace>("replace", "Replace what is at the path, unless that is a directory."),
+    user_field<&FileSymlinkRequest::user>(),
+};
+
+template <auto Member>
+consteval Field owner_field(std::string_view name, std::string_view doc) {
+  return field<K::text, Member>(name, doc).size(0, kMaxNameBytes).as(Format::line);
+}
+
 constexpr Field kFileChmodFields[] = {
     id_field<&FileChmodRequest::id>(),
-    path_field<&FileChmodRequest::path>("path", "Absolute path."),
-    mode_field<&FileChmodRequest::mode>("The new permission bits.").required(),
+    path_field<&FileChmodRequest::path>("path", "Absolute path. A symbolic link stands for what it leads to."),
+    mode_field<&FileChmodRequest::mode>("The new permission bits. One of mode, owner and group is needed.").or_absent(kKeepMode),
     user_field<&FileChmodRequest::user>(),
+    owner_field<&FileChmodRequest::owner>("owner", "The new owner: a name of the sandbox's /etc/passwd or a number; empty: it stays."),
+    owner_field<&FileChmodRequest::group>("group", "The new group: a name of the sandbox's /etc/group or a number; empty: it stays."),
 };
+
+void check_file_chmod(const void* object) {
+  const auto& chmod = *static_cast<const FileChmodRequest*>(object);
+  if (chmod.mode == kKeepMode && chmod.owner.empty() && chmod.group.empty()) refuse_field("mode", "is missing: one of mode, owner and group is needed");
+}
 
 constexpr Field kFileMkdirFields[] = {
     id_field<&FileMkdirRequest::id>(),
@@ -544,6 +576,7 @@ constexpr Field kFileInfoFields[] = {
     field<K::integer, &FileInfo::gid>("gid", "Group, as the sandbox counts.").written(),
     field<K::integer, &FileInfo::inode>("inode", "Inode number.").written(),
     field<K::integer, &FileInfo::nlink>("nlink", "Hard links.").written(),
+    field<K::bytes, &FileInfo::target>("target", "Of a symbolic link: where it points. Not told below /proc and /sys.").as(Format::blob),
 };
 constexpr Field kFileListAnswerFields[] = {field<K::objects, &FileList::items>("", "Entries, sorted by name.").items(kMaxEntries).written()};
 // A path that is not UTF-8 is the object {"path_b64": ...} in the place of its string.
@@ -596,7 +629,9 @@ SVM_FIELDS(FileGlobRequest, kFileGlobFields, false)
 SVM_FIELDS(FileSearchRequest, kFileSearchFields, false, &check_file_search)
 SVM_FIELDS(FileReplaceRequest, kFileReplaceFields, false)
 SVM_FIELDS(FileMoveRequest, kFileMoveFields, false)
-SVM_FIELDS(FileChmodRequest, kFileChmodFields, false)
+SVM_FIELDS(FileCopyRequest, kFileCopyFields, false)
+SVM_FIELDS(FileSymlinkRequest, kFileSymlinkFields, false)
+SVM_FIELDS(FileChmodRequest, kFileChmodFields, false, check_file_chmod)
 SVM_FIELDS(FileMkdirRequest, kFileMkdirFields, false)
 SVM_FIELDS(FileRemoveRequest, kFileRemoveFields, false)
 SVM_FIELDS(FileWatchRequest, kFileWatchFields, false)

@@ -86,6 +86,8 @@ struct Field {
   // Bounds, inclusive: the number as it is stored, or the size of a string, a map's value, a list's item.
   int64_t least = 0, most = INT64_MAX;
   bool zero_default = false;       // 0 means "the default" although it is below `least`
+  int64_t absent = 0;              // what a number is that was not given, where that is out of bounds
+  bool may_be_absent = false;
   std::string_view default_json;   // what that default is, for the schema
   size_t most_items = 0;           // map, list, objects
   size_t most_key = 0;             // map
@@ -99,6 +101,7 @@ struct Field {
   constexpr Field size(size_t from, size_t to) const { return range(static_cast<int64_t>(from), static_cast<int64_t>(to)); }
   constexpr Field range(int64_t from, int64_t to) const { Field f = *this; f.least = from; f.most = to; return f; }
   constexpr Field or_zero(std::string_view meaning) const { Field f = *this; f.zero_default = true; f.default_json = meaning; return f; }
+  constexpr Field or_absent(int64_t value) const { Field f = *this; f.may_be_absent = true; f.absent = value; return f; }
   constexpr Field items(size_t to) const { Field f = *this; f.most_items = to; return f; }
   constexpr Field keys(size_t to, Format of) const { Field f = *this; f.most_key = to; f.key_format = of; return f; }
   constexpr Field as(Format of) const { Field f = *this; f.format = of; return f; }
@@ -133,7 +136,7 @@ const Fields& fields_of();
 
 #define SVM_MODEL_REQUESTS(X)                                                                                                          \
   X(SpawnRequest) X(SandboxIdRequest) X(DestroyRequest) X(ListRequest) X(ExtendRequest) X(UpdateRequest) X(PruneRequest) X(ExecRequest) X(FileReadRequest) X(FileWriteRequest)            \
-  X(FileUploadRequest) X(FileStagedRequest) X(FileListRequest) X(FileStatRequest) X(FileGlobRequest) X(FileSearchRequest) X(FileReplaceRequest) X(FileMoveRequest) X(FileChmodRequest)                 \
+  X(FileUploadRequest) X(FileStagedRequest) X(FileListRequest) X(FileStatRequest) X(FileGlobRequest) X(FileSearchRequest) X(FileReplaceRequest) X(FileMoveRequest) X(FileCopyRequest) X(FileSymlinkRequest) X(FileChmodRequest) \
   X(FileMkdirRequest) X(FileRemoveRequest) X(FileWatchRequest) X(FileTarGetRequest) X(FileTarPutRequest) X(PortDialRequest)            \
   X(PortWaitRequest) X(PortListRequest) X(EventFollowRequest) X(ExecListRequest) X(ExecGetRequest) X(ExecAttachRequest)                \
   X(ExecSignalRequest) X(ExecKillRequest) X(ExecResizeRequest) X(LogsRequest) X(ConsoleRequest) X(EmptyRequest) X(Settings)                \

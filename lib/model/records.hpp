@@ -98,6 +98,7 @@ struct FileInfo {
   uint32_t mode = 0, uid = 0, gid = 0;
   std::string type;  // file, directory, symlink, fifo, socket, character, block, other
   int64_t mtime_ns = 0;
+  std::string target;  // bytes; symlink: where it points
 };
 struct FileList { std::vector<FileInfo> items; };
 struct PathList { std::vector<std::string> paths; };

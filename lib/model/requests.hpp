@@ -118,7 +118,10 @@ struct FileGlobRequest { std::string id, pattern; uint32_t limit = 0; std::strin
 struct FileSearchRequest { std::string id, path, text; uint32_t limit = 0; std::string user; };
 struct FileReplaceRequest { std::string id, path, text, replacement, user; };
 struct FileMoveRequest { std::string id, old_path, new_path; bool replace = true; std::string user; };
-struct FileChmodRequest { std::string id, path; uint32_t mode = 0; std::string user; };
+struct FileCopyRequest { std::string id, path, new_path; bool recursive = false, replace = true; std::string user; };
+struct FileSymlinkRequest { std::string id, path, target; bool replace = false; std::string user; };
+inline constexpr uint32_t kKeepMode = UINT32_MAX;  // of chmod: the mode stays
+struct FileChmodRequest { std::string id, path; uint32_t mode = kKeepMode; std::string user, owner, group; };  // owner, group "": it stays
 struct FileMkdirRequest { std::string id, path; uint32_t mode = 0755; bool parents = false; std::string user; };
 struct FileRemoveRequest { std::string id, path; bool recursive = false; std::string user; };
 

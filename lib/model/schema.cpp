@@ -52,7 +52,7 @@ void item_schema(const Field& field, std::string& out) {
 
 std::string default_of(const Fields& fields, const Field& field) {
   if (!field.default_json.empty()) return std::string(field.default_json);
-  if (field.needed) return "";
+  if (field.needed || (field.may_be_absent && field.number(fields.defaults) == field.absent)) return "";
   switch (field.slot) {
     case Slot::boolean: return field.ref<bool>(fields.defaults) ? "true" : "false";
     case Slot::u32:

@@ -46,6 +46,7 @@ void check_string(std::string_view name, std::string_view value, int64_t least, 
 
 void check_number(const Field& field, std::string_view name, int64_t value) {
   if (value == 0 && field.zero_default) return;
+  if (value == field.absent && field.may_be_absent) return;
   if (value >= field.least && value <= field.most) return;
   const std::string least = number_spell(field.kind, field.least), most = number_spell(field.kind, field.most);
   if (field.least == INT64_MIN || field.most == INT64_MAX) refuse_field(name, value < field.least ? "is too small" : "is too large", value < field.least ? least : most);

@@ -93,8 +93,12 @@ SVM_OPERATION(FileReplace, model::FileReplaceRequest, model::FileReplaced, "file
               Shape::unary, "file.replace", 10, "Replaces a text in a file, which changes whole or not at all.");
 SVM_OPERATION(FileMove, model::FileMoveRequest, model::Status, "file.move", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
               "file.move", 5, "Renames a file or directory.");
+SVM_OPERATION(FileCopy, model::FileCopyRequest, model::Status, "file.copy", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
+              "file.copy", 10, "Copies a file, or a tree if asked, inside the sandbox.");
+SVM_OPERATION(FileSymlink, model::FileSymlinkRequest, model::Status, "file.symlink", Scope::file_write, ObjectRule::sandbox, Effect::write,
+              Shape::unary, "file.symlink", 5, "Makes a symbolic link.");
 SVM_OPERATION(FileChmod, model::FileChmodRequest, model::Status, "file.chmod", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
-              "file.chmod", 5, "Sets the permission bits of a file or directory.");
+              "file.chmod", 5, "Sets the permission bits, the owner and the group of a file or directory.");
 SVM_OPERATION(FileMkdir, model::FileMkdirRequest, model::Status, "file.mkdir", Scope::file_write, ObjectRule::sandbox, Effect::write, Shape::unary,
               "file.mkdir", 5, "Makes a directory, with its parents if asked.");
 SVM_OPERATION(FileRemove, model::FileRemoveRequest, model::Status, "file.remove", Scope::file_write, ObjectRule::sandbox, Effect::write,
@@ -138,7 +142,7 @@ SVM_OPERATION(EventFollow, model::EventFollowRequest, Streamed, "event.follow", 
 /// Every operation, in the order they are listed to callers.
 using All = std::tuple<SandboxSpawn, SandboxGet, SandboxList, SandboxDestroy, SandboxExtend, SandboxUpdate, SandboxStats, SandboxPrune, SandboxAdmission, SandboxLogs,
                        SandboxConsole, ExecRun, ExecStart, ExecList, ExecGet, ExecAttach, ExecProcesses, ExecSignal, ExecKill, ExecResize, FileRead,
-                       FileWrite, FileUpload, FileStaged, FileList, FileStat, FileGlob, FileSearch, FileReplace, FileMove, FileChmod, FileMkdir, FileRemove, FileWatch, FileTarGet,
+                       FileWrite, FileUpload, FileStaged, FileList, FileStat, FileGlob, FileSearch, FileReplace, FileMove, FileCopy, FileSymlink, FileChmod, FileMkdir, FileRemove, FileWatch, FileTarGet,
                        FileTarPut, PortDial, PortWait, PortList, TemplateCreate, TemplateList, TemplateGet, TemplateUpdate, TemplateDelete, TemplateSpawn,
                        ProviderList, ProviderGet, ProviderTest, QuotaSummary, PoolStatus, SystemHealth, SystemLive, SystemReady, SystemMetrics, SystemPrometheus,
                        EventFollow>;

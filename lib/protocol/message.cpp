@@ -217,10 +217,23 @@ void fields(V& v, typename V::template Of<MoveRequest>& s) {
 }
 
 template <class V>
+void fields(V& v, typename V::template Of<CopyRequest>& s) {
+  path(v, s.from);
+  path(v, s.to);
+  v.flag(s.recursive);
+  v.flag(s.replace);
+  user(v, s.user);
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<ChmodRequest>& s) {
   path(v, s.path);
   mode(v, s.mode);
   user(v, s.user);
+  v.flag(s.sets_mode);
+  user(v, s.owner);
+  user(v, s.group);
+  v.require([&] { return s.sets_mode || (s.mode == 0 && !(s.owner.empty() && s.group.empty())); });
 }
 
 template <class V>
@@ -244,6 +257,7 @@ void fields(V& v, typename V::template Of<SymlinkRequest>& s) {
   path(v, s.path);
   v.flag(s.parents);
   user(v, s.user);
+  v.flag(s.replace);
 }
 
 template <class V>
@@ -367,6 +381,8 @@ void fields(V& v, typename V::template Of<FileInfo>& s) {
   v.number(s.uid);
   v.number(s.gid);
   v.number(s.nlink);
+  path(v, s.target);
+  v.require([&] { return s.type == FileType::symlink || s.target.empty(); });
 }
 
 template <class V>
@@ -381,7 +397,7 @@ void result_fields(V& v, typename V::template Of<int32_t>& code, typename V::tem
   v.range(s.error, 0, kMaxErrno);
   v.text(s.message, 0, kMaxMessageBytes);
   v.blob(s.body);
-  v.choice(s.subject, Subject::workdir);
+  v.choice(s.subject, Subject::group);
   v.require([&] {
     if (!is_outcome(code)) return false;
     return code == static_cast<int32_t>(Code::ok) ? s.error == 0 && s.message.empty() && s.subject == Subject::other : s.body.empty() && is_printable(s.message);
@@ -453,6 +469,7 @@ void encode(std::string& out, const ReplaceRequest& v) { encode_request(out, Op:
 void encode(std::string& out, const Replaced& v) { encode_fields(out, v); }
 bool decode(std::string_view in, Replaced& v) { return decode_fields(in, v); }
 void encode(std::string& out, const MoveRequest& v) { encode_request(out, Op::move, v); }
+void encode(std::string& out, const CopyRequest& v) { encode_request(out, Op::copy, v); }
 void encode(std::string& out, const ChmodRequest& v) { encode_request(out, Op::chmod, v); }
 void encode(std::string& out, const MkdirRequest& v) { encode_request(out, Op::mkdir, v); }
 void encode(std::string& out, const RemoveRequest& v) { encode_request(out, Op::remove, v); }
@@ -491,6 +508,7 @@ bool decode(std::string_view in, Request& v) {
     case Op::search: return decode_fields(in, v.search);
     case Op::replace: return decode_fields(in, v.replace);
     case Op::move: return decode_fields(in, v.move);
+    case Op::copy: return decode_fields(in, v.copy);
     case Op::chmod: return decode_fields(in, v.chmod);
     case Op::mkdir: return decode_fields(in, v.mkdir);
     case Op::remove: return decode_fields(in, v.remove);

@@ -125,7 +125,7 @@ bool decode(std::string_view in, StepFailure& v);
 enum class Op : uint16_t {
   exec = 1, read, write, stat, list, glob, move, chmod, mkdir, remove, symlink, link,
   attach = 13, process_list = 14, process_signal = 15, console = 16, watch = 17, dial = 18, pack = 19, listening = 20, stats = 21, unpack = 22,
-  search = 23, replace = 24,
+  search = 23, replace = 24, copy = 25,
 };
 
 /// As whom a file operation runs. Empty: the sandbox's default user. A name of the sandbox's /etc/passwd or a number; "1000:100" adds a group.
@@ -281,14 +281,27 @@ void encode(std::string& out, const Replaced& v);
 bool decode(std::string_view in, Replaced& v);
 struct MoveRequest { std::string from, to; bool replace = true; User user; bool operator==(const MoveRequest&) const = default; };
 void encode(std::string& out, const MoveRequest& v);
-struct ChmodRequest { std::string path; uint32_t mode = 0; User user; bool operator==(const ChmodRequest&) const = default; };
+/// Copies a file, a symlink as such, or with `recursive` a directory. `to` is whole when Result is ok, and as it was otherwise.
+struct CopyRequest { std::string from, to; bool recursive = false, replace = true; User user; bool operator==(const CopyRequest&) const = default; };
+void encode(std::string& out, const CopyRequest& v);
+/// Sets what it names: the mode where `sets_mode` (otherwise 0), owner and group, each a name or a number, where they are not empty. At
+/// least one of the three.
+struct ChmodRequest {
+  std::string path;
+  uint32_t mode = 0;
+  User user;
+  bool sets_mode = true;
+  std::string owner, group;
+  bool operator==(const ChmodRequest&) const = default;
+};
 void encode(std::string& out, const ChmodRequest& v);
 struct MkdirRequest { std::string path; uint32_t mode = 0755; bool parents = false; User user; bool operator==(const MkdirRequest&) const = default; };
 void encode(std::string& out, const MkdirRequest& v);
 struct RemoveRequest { std::string path; bool recursive = false; User user; bool operator==(const RemoveRequest&) const = default; };
 void encode(std::string& out, const RemoveRequest& v);
-/// Makes the symlink `path` whose text is `target`; with `parents` as in WriteRequest.
-struct SymlinkRequest { std::string target, path; bool parents = false; User user; bool operator==(const SymlinkRequest&) const = default; };
+/// Makes the symlink `path` whose text is `target`; with `parents` as in WriteRequest, with `replace` in the place of what is there and
+/// is no directory.
+struct SymlinkRequest { std::string target, path; bool parents = false; User user; bool replace = false; bool operator==(const SymlinkRequest&) const = default; };
 void encode(std::string& out, const SymlinkRequest& v);
 /// Hard link to a regular file.
 struct LinkRequest { std::string existing, path; bool parents = false; User user; bool operator==(const LinkRequest&) const = default; };
@@ -361,6 +374,7 @@ struct FileInfo {
   int64_t mtime_ns = 0;
   uint32_t uid = 0, gid = 0;
   uint64_t nlink = 0;
+  std::string target;  // symlink: its text, as far as it may be known; otherwise empty
   bool operator==(const FileInfo&) const = default;
 };
 void encode(std::string& out, const FileInfo& v);
@@ -383,6 +397,7 @@ struct Request {
   SearchRequest search;
   ReplaceRequest replace;
   MoveRequest move;
+  CopyRequest copy;
   ChmodRequest chmod;
   MkdirRequest mkdir;
   RemoveRequest remove;
@@ -403,7 +418,7 @@ struct Request {
 bool decode(std::string_view in, Request& v);
 
 /// What of a request a failure is about, where a program may want to know.
-enum class Subject : uint8_t { other = 0, user = 1, workdir = 2 };
+enum class Subject : uint8_t { other = 0, user = 1, workdir = 2, owner = 3, group = 4 };
 
 /// Ends a stream. code ok: `body` is the operation's own answer (ExecResult, FileInfo, or empty), error and message are empty.
 /// Otherwise what failed, and no body. A subject only with a failure. Never Code::again or Code::end.

@@ -52,6 +52,8 @@ protocol::Result failed(const Error& error) {
     if (name == "errno" && !value.empty() && value.size() <= 4 && value.find_first_not_of("0123456789") == value.npos)
       result.error = std::min(std::stoi(value), kMaxErrno);
     if (name == "field" && value == "user") result.subject = protocol::Subject::user;
+    if (name == "field" && value == "owner") result.subject = protocol::Subject::owner;
+    if (name == "field" && value == "group") result.subject = protocol::Subject::group;
     if (name == "field" && value == "workdir") result.subject = protocol::Subject::workdir;
   }
   return result;

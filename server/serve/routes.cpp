@@ -63,6 +63,8 @@ constexpr std::array kRoutes = {
     Route{"GET", "/api/v1/sandboxes/{id}/files/staged", "file.staged"},
     Route{"GET", "/api/v1/sandboxes/{id}/files/watch", "file.watch", F::watch},
     Route{"POST", "/api/v1/sandboxes/{id}/files/mkdir", "file.mkdir"},
+    Route{"POST", "/api/v1/sandboxes/{id}/files/copy", "file.copy"},
+    Route{"POST", "/api/v1/sandboxes/{id}/files/symlink", "file.symlink"},
     Route{"GET", "/api/v1/sandboxes/{id}/files/search", "file.search"},
     Route{"POST", "/api/v1/sandboxes/{id}/files/replace", "file.replace"},
     Route{"GET", "/api/v1/sandboxes/{id}/archive", "file.tar_get", F::tar_download},

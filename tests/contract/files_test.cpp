@@ -33,7 +33,7 @@ TEST_CASE("the operations are those that these tests know") {
   const std::set<std::string> known = {"sandbox.spawn", "sandbox.get", "sandbox.list", "sandbox.destroy", "sandbox.extend", "sandbox.update",
                                        "sandbox.stats", "sandbox.prune", "sandbox.logs", "sandbox.console", "event.follow", "exec.run", "exec.start", "exec.list",
                                        "exec.get", "exec.attach", "exec.processes", "exec.signal", "exec.kill", "exec.resize", "file.read", "file.write",
-                                       "file.upload", "file.staged", "file.list", "file.stat", "file.glob", "file.search", "file.replace", "file.move", "file.chmod", "file.mkdir", "file.remove", "file.watch", "file.tar_get", "file.tar_put",
+                                       "file.upload", "file.staged", "file.list", "file.stat", "file.glob", "file.search", "file.replace", "file.move", "file.copy", "file.symlink", "file.chmod", "file.mkdir", "file.remove", "file.watch", "file.tar_get", "file.tar_put",
                                        "port.dial", "port.wait", "port.list", "sandbox.admission", "template.create", "template.list", "template.get", "template.update",
                                        "template.delete", "template.spawn", "provider.list", "provider.get", "provider.test", "quota.summary", "pool.status",
                                        "system.health", "system.live", "system.ready", "system.metrics", "system.prometheus"};
@@ -81,6 +81,114 @@ TEST_CASE("written, read, described, listed, found, moved, changed and removed")
   lab.call("file.remove", R"({"path":"/workspace/d/c"})");
   lab.call("file.remove", R"({"path":"/workspace/d","recursive":true})");
   CHECK(lab.refusal("file.list", R"({"path":"/workspace/d"})") == STACYVM_E_FILE_NOT_FOUND);
+}
+
+TEST_CASE("a symbolic link is made, and told where it points") {
+  FileLab lab;
+  lab.call("file.symlink", R"({"path":"/workspace/l/made","target":"../no/such"})");
+  CHECK(has(lab.call("file.stat", R"({"path":"/workspace/l/made","follow":false})"), R"("target":"../no/such"})"));
+  CHECK(has(lab.call("file.list", R"({"path":"/workspace/l"})"), R"("target":"../no/such"})"));
+  CHECK(lab.refusal("file.symlink", R"({"path":"/workspace/l/made","target":"x"})") == STACYVM_E_CONFLICT);
+  lab.call("file.symlink", R"({"path":"/workspace/l/made","target_b64":"/w==","replace":true})");
+  CHECK(has(lab.call("file.stat", R"({"path":"/workspace/l/made","follow":false})"), R"("target_b64":"/w=="})"));
+  lab.sandbox.write_file("/workspace/l/file", "x");
+  const std::string file = lab.call("file.stat", R"({"path":"/workspace/l/file"})");
+  CHECK_FALSE(has(file, "target"));
+  lab.call("file.symlink", R"({"path":"/workspace/l/file","target":"made","replace":true})");
+  CHECK(lab.refusal("file.symlink", R"({"path":"/workspace/l","target":"made","replace":true})") != STACYVM_OK);  // a directory stays
+  CHECK(lab.refusal("file.symlink", R"({"path":"/workspace/l/e","target":""})") == STACYVM_E_INVALID);
+  CHECK(lab.refusal("file.symlink", R"({"path":"/proc/l","target":"x"})") == STACYVM_E_FORBIDDEN);
+  const std::string all = lab.call("file.glob", R"({"pattern":"/workspace/l/.*"})");
+  CHECK(all == "[]");
+  // Of the kernel's own links each shows what the one who asks may see, and the agent would be asking.
+  CHECK_FALSE(has(lab.call("file.stat", R"({"path":"/proc/self","follow":false})"), "target"));
+  // One that leads out of the root leads to the sandbox's own root.
+  lab.call("file.symlink", R"({"path":"/workspace/l/out","target":"../../../../../../etc"})");
+  CHECK(has(lab.call("file.list", R"({"path":"/workspace/l/out"})"), "/workspace/l/out/passwd"));
+  const std::string longest(4095, 't');
+  lab.call("file.symlink", R"({"path":"/workspace/l/long","target":")" + longest + "\"}");
+  CHECK(has(lab.call("file.stat", R"({"path":"/workspace/l/long","follow":false})"), longest + "\"}"));
+  CHECK(lab.refusal("file.symlink", R"({"path":"/workspace/l/longer","target":")" + longest + "t\"}") == STACYVM_E_INVALID);
+}
+
+TEST_CASE("owner and group are what the user may set") {
+  FileLab lab;
+  lab.sandbox.write_file("/workspace/o", "x");
+  CHECK(lab.refusal("file.chmod", R"({"path":"/workspace/o"})") == STACYVM_E_INVALID);
+  lab.call("file.chmod", R"({"path":"/workspace/o","owner":"1000","group":"1000","mode":"0604"})");  // as it is: nothing is given away
+  CHECK((lab.sandbox.stat("/workspace/o").mode & 07777) == 0604);
+  lab.call("file.chmod", R"({"path":"/workspace/o","owner":"1000"})");
+  CHECK((lab.sandbox.stat("/workspace/o").mode & 07777) == 0604);
+  for (const char* field : {"owner", "group"}) {
+    const std::string body = std::string(R"({"path":"/workspace/o",")") + field + "\":\"no-such-name\"}";
+    CHECK(lab.refusal("file.chmod", body) == STACYVM_E_INVALID);
+    CHECK(details_of([&] { lab.call("file.chmod", body); }) == std::string(R"({"field":")") + field + "\"}");
+    const bool many = enforces(lab.sandbox, "user_per_exec");
+    const std::string beyond = std::string(R"({"path":"/workspace/o",")") + field + "\":\"4000000000\"}";
+    CHECK(lab.refusal("file.chmod", beyond) == (many ? STACYVM_E_INVALID : STACYVM_E_UNSUPPORTED));
+    CHECK(details_of([&] { lab.call("file.chmod", beyond); }) == std::string(R"({"field":")") + field + "\"}");
+    // Giving a file away is root's alone, and taking another's.
+    const std::string away = std::string(R"({"path":"/workspace/o",")") + field + "\":\"0\"}";
+    CHECK(lab.refusal("file.chmod", away) == (many ? STACYVM_E_FORBIDDEN : STACYVM_E_UNSUPPORTED));
+  }
+  const auto stat = lab.sandbox.stat("/workspace/o");
+  CHECK(stat.uid == 1000);
+  CHECK(stat.gid == 1000);
+}
+
+TEST_CASE("files and trees are copied inside the sandbox") {
+  FileLab lab;
+  sh(lab.sandbox, "mkdir -p /workspace/t/a/b /workspace/t/locked /workspace/t/empty && cd /workspace/t && echo one > a/one && echo two > a/b/two && chmod 640 a/one && "
+                  "chmod 4711 a/b/two && ln -s a/one rel && ln -s / root && ln -s ../../.. up && : > 'odd\nname \\ \"' && echo in > locked/in && chmod 555 locked && chmod 1777 empty && "
+                  "truncate -s 1G sparse && echo end >> sparse");
+  const auto clean = [&] { return lab.call("file.glob", R"({"pattern":"/workspace/.stacyvm-*"})") == "[]"; };
+  lab.call("file.copy", R"({"path":"/workspace/t/a/one","new_path":"/workspace/new/dir/one"})");
+  CHECK(lab.sandbox.read_file("/workspace/new/dir/one") == "one\n");
+  CHECK((lab.sandbox.stat("/workspace/new/dir/one").mode & 07777) == 0640);
+  CHECK(lab.refusal("file.copy", R"({"path":"/workspace/t/a/b/two","new_path":"/workspace/new/dir/one","replace":false})") == STACYVM_E_CONFLICT);
+  lab.call("file.copy", R"({"path":"/workspace/t/a/b/two","new_path":"/workspace/new/dir/one"})");
+  CHECK(lab.sandbox.read_file("/workspace/new/dir/one") == "two\n");
+  CHECK((lab.sandbox.stat("/workspace/new/dir/one").mode & 07777) == 0711);
+
+  CHECK(lab.refusal("file.copy", R"({"path":"/workspace/t","new_path":"/workspace/u"})") == STACYVM_E_INVALID);
+  lab.call("file.copy", R"({"path":"/workspace/t","new_path":"/workspace/u","recursive":true})");
+  // The same names, kinds, modes, links and contents; the sparse file takes next to nothing.
+  sh(lab.sandbox, "cd /workspace && chmod 711 t/a/b/two && l() { (cd $1 && find . -printf '%p %y %m %l\\n' | sort); } && test \"$(l t)\" = \"$(l u)\" && "
+                  "test $(du -k u/sparse | cut -f1) -lt 1024 && test $(stat -c %s u/sparse) = 1073741828 && test $(tail -c 4 u/sparse) = end && cmp t/a/one u/a/one && cmp t/locked/in u/locked/in");
+  CHECK(lab.refusal("file.copy", R"({"path":"/workspace/t","new_path":"/workspace/u","recursive":true})") == STACYVM_E_CONFLICT);
+  lab.call("file.copy", R"({"path":"/workspace/t","new_path":"/workspace/u/empty","recursive":true})");
+  lab.call("file.copy", R"({"path":"/workspace/t/root","new_path":"/workspace/link","recursive":true})");
+  CHECK(lab.sandbox.stat("/workspace/link", STACYVM_FILE_NO_FOLLOW).type == STACYVM_TYPE_SYMLINK);
+
+  // Onto itself, into itself, through links too.
+  sh(lab.sandbox, "ln -s t/a /workspace/alias; ln /workspace/t/a/one /workspace/hard");
+  for (const char* body : {R"({"path":"/workspace/t/a/one","new_path":"/workspace/t/a/one"})", R"({"path":"/workspace/t/a/one","new_path":"/workspace/alias/one"})",
+                           R"({"path":"/workspace/t/a/one","new_path":"/workspace/hard"})", R"({"path":"/workspace/t","new_path":"/workspace/t","recursive":true})",
+                           R"({"path":"/workspace/t","new_path":"/workspace/t/a/x","recursive":true})", R"({"path":"/workspace/t","new_path":"/workspace/alias/n/x","recursive":true})",
+                           R"({"path":"/workspace","new_path":"/workspace/u/up/../../workspace/z","recursive":true})"}) {
+    CAPTURE(std::string(body));
+    CHECK(lab.refusal("file.copy", body) == STACYVM_E_INVALID);
+  }
+  CHECK(lab.refusal("file.stat", R"({"path":"/workspace/t/a/n"})") == STACYVM_E_FILE_NOT_FOUND);  // nothing was made for it
+  CHECK(lab.sandbox.read_file("/workspace/t/a/one") == "one\n");
+
+  // What has no content is refused by its name, and nothing is left: not even of directories that may not be written.
+  sh(lab.sandbox, "mkfifo /workspace/t/a/b/fifo");
+  std::string refused;
+  try {
+    lab.call("file.copy", R"({"path":"/workspace/t","new_path":"/workspace/v","recursive":true})");
+  } catch (const stacyvm::Error& error) {
+    refused = error.what();
+  }
+  CHECK(has(refused, "/workspace/t/a/b/fifo"));
+  CHECK(lab.refusal("file.copy", R"({"path":"/workspace/t","new_path":"/workspace/v","recursive":true})") == STACYVM_E_INVALID);
+  CHECK(lab.refusal("file.copy", R"({"path":"/dev/null","new_path":"/workspace/v"})") == STACYVM_E_INVALID);
+  CHECK(lab.refusal("file.copy", R"({"path":"/proc/self/environ","new_path":"/workspace/v"})") == STACYVM_E_FORBIDDEN);
+  CHECK(lab.refusal("file.copy", R"({"path":"/proc","new_path":"/workspace/v","recursive":true})") != STACYVM_OK);
+  CHECK(lab.refusal("file.copy", R"({"path":"/workspace/none","new_path":"/workspace/made/v"})") == STACYVM_E_FILE_NOT_FOUND);
+  CHECK(lab.refusal("file.stat", R"({"path":"/workspace/made"})") == STACYVM_E_FILE_NOT_FOUND);
+  CHECK(lab.refusal("file.stat", R"({"path":"/workspace/v"})") == STACYVM_E_FILE_NOT_FOUND);
+  CHECK(clean());
 }
 
 TEST_CASE("a listing goes as deep as asked") {
@@ -195,7 +303,8 @@ TEST_CASE("files act as the sandbox's user") {
     const std::pair<const char*, const char*> operations[] = {
         {"file.write", R"("path":"/tmp/mine","content":"x")"}, {"file.stat", R"("path":"/tmp/mine")"}, {"file.list", R"("path":"/tmp")"},
         {"file.glob", R"("pattern":"/tmp/*")"}, {"file.move", R"("old_path":"/tmp/mine","new_path":"/tmp/theirs")"},
-        {"file.chmod", R"("path":"/tmp/mine","mode":"0600")"}, {"file.mkdir", R"("path":"/tmp/d")"}, {"file.remove", R"("path":"/tmp/mine")"}};
+        {"file.chmod", R"("path":"/tmp/mine","mode":"0600")"}, {"file.copy", R"("path":"/tmp/mine","new_path":"/tmp/c")"},
+        {"file.symlink", R"("path":"/tmp/l","target":"mine")"}, {"file.mkdir", R"("path":"/tmp/d")"}, {"file.remove", R"("path":"/tmp/mine")"}};
     for (const auto& [op, members] : operations)
       for (const char* user : {"root", "nobody", "1234", "65534:65534", "1000:7"}) {
         const std::string body = std::string("{") + members + ",\"user\":\"" + user + "\"}";

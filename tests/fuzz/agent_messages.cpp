@@ -18,6 +18,7 @@ std::string encode_request(const Request& v) {
     case Op::search: encode(out, v.search); break;
     case Op::replace: encode(out, v.replace); break;
     case Op::move: encode(out, v.move); break;
+    case Op::copy: encode(out, v.copy); break;
     case Op::chmod: encode(out, v.chmod); break;
     case Op::mkdir: encode(out, v.mkdir); break;
     case Op::remove: encode(out, v.remove); break;

@@ -49,7 +49,7 @@ void AgentTreeWriter::commit_file() {
 }
 
 void AgentTreeWriter::symlink(std::string_view path, std::string_view target) {
-  queue(send(protocol::Op::symlink, protocol::SymlinkRequest{std::string(target), absolute(path), true, user_}));
+  queue(send(protocol::Op::symlink, protocol::SymlinkRequest{std::string(target), absolute(path), true, user_, false}));
 }
 
 void AgentTreeWriter::hardlink(std::string_view path, std::string_view existing) {
@@ -57,7 +57,7 @@ void AgentTreeWriter::hardlink(std::string_view path, std::string_view existing)
 }
 
 void AgentTreeWriter::chmod(std::string_view path, uint32_t mode) {
-  queue(send(protocol::Op::chmod, protocol::ChmodRequest{absolute(path), mode, user_}));
+  queue(send(protocol::Op::chmod, protocol::ChmodRequest{absolute(path), mode, user_, true, {}, {}}));
 }
 
 void AgentTreeWriter::finish() { wait_until(0); }

@@ -139,6 +139,7 @@ TEST_CASE("a write appears whole or not at all") {
   CHECK(read_text(box / "file") == "new");
   const uint32_t cancelled = box.client.start(write("/file"));
   box.client.send_bytes(cancelled, "never");
+  CHECK(box.client.call(stat_of("/home")).result.code == Code::ok);
   box.client.cancel(cancelled);
   CHECK(box.client.wait(cancelled).result.code == Code::cancelled);
   CHECK(read_text(box / "file") == "new");
@@ -162,7 +163,7 @@ TEST_CASE("the mode is exactly what was asked for") {
     CAPTURE(mode);
     CHECK(box.client.write_file(write("/f", mode), "x").info().mode == mode);
     CHECK((mode_of(box / "f") & 07777) == mode);
-    CHECK(box.code(ChmodRequest{"/f", mode ^ 0111, {}}) == Code::ok);
+    CHECK(box.code(ChmodRequest{"/f", mode ^ 0111, {}, true, {}, {}}) == Code::ok);
     CHECK((mode_of(box / "f") & 07777) == (mode ^ 0111));
   }
   CHECK(box.code(mkdir_of("/d", false, 03777)) == Code::ok);
@@ -248,7 +249,7 @@ TEST_CASE("what is no regular file is never opened") {
     CHECK(reply.result.message == std::string("read ") + path + ": not a regular file or directory");
     CHECK(box.client.write_file(write(path), "x").result.code == Code::invalid);
     CHECK(box.client.write_file(write(path, 0644, kWriteAppend), "x").result.code == Code::invalid);
-    CHECK(box.code(ChmodRequest{path, 0600, {}}) == Code::invalid);
+    CHECK(box.code(ChmodRequest{path, 0600, {}, true, {}, {}}) == Code::invalid);
     CHECK(box.code(list(path)) == Code::invalid);
   }
   CHECK(box.client.call(stat_of("/fifo")).info().type == FileType::fifo);
@@ -284,7 +285,7 @@ TEST_CASE("devices are refused, processes' files and the kernel's links too") {
   CHECK(client.write_file(write(dir / "root/tmp/x"), "x").result.code == Code::invalid);
   CHECK(client.write_file(write("/proc/new"), "x").result.code == Code::forbidden);
   CHECK(client.write_file(write("/proc/sys/kernel/hostname", 0644, kWriteAppend), "x").result.code == Code::forbidden);
-  CHECK(client.call(ChmodRequest{"/proc/version", 0666, {}}).result.code == Code::forbidden);
+  CHECK(client.call(ChmodRequest{"/proc/version", 0666, {}, true, {}, {}}).result.code == Code::forbidden);
 }
 
 TEST_CASE("paths that are none") {
@@ -304,8 +305,8 @@ TEST_CASE("paths that are none") {
     CHECK(box.code(move(path, "/x")) == Code::invalid);
     CHECK(box.code(move("/home", path)) == Code::invalid);
     CHECK(box.code(write(path)) == Code::invalid);
-    CHECK(box.code(ChmodRequest{path, 0644, {}}) == Code::invalid);
-    CHECK(box.code(SymlinkRequest{"t", path, false, {}}) == Code::invalid);
+    CHECK(box.code(ChmodRequest{path, 0644, {}, true, {}, {}}) == Code::invalid);
+    CHECK(box.code(SymlinkRequest{"t", path, false, {}, false}) == Code::invalid);
     CHECK(box.code(LinkRequest{path, "/x", false, {}}) == Code::invalid);
   }
   CHECK(box.code(stat_of("/" + std::string(255, 'n'))) == Code::file_not_found);
@@ -486,13 +487,17 @@ TEST_CASE("mkdir, symlink and link") {
   struct stat info;
   CHECK(::lstat((box / "nowhere").c_str(), &info) < 0);
 
-  CHECK(box.code(SymlinkRequest{"../any \n target", "/s", false, {}}) == Code::ok);
+  CHECK(box.code(SymlinkRequest{"../any \n target", "/s", false, {}, false}) == Code::ok);
   char text[64] = {};
   CHECK(::readlink((box / "s").c_str(), text, sizeof text) == 15);
-  CHECK(box.code(SymlinkRequest{"t", "/s", false, {}}) == Code::conflict);
-  CHECK(box.code(SymlinkRequest{"", "/s2", false, {}}) == Code::invalid);
-  CHECK(box.code(SymlinkRequest{"t", "/q/w/s", false, {}}) == Code::file_not_found);
-  CHECK(box.code(SymlinkRequest{"t", "/q/w/s", true, {}}) == Code::ok);
+  CHECK(box.code(SymlinkRequest{"t", "/s", false, {}, false}) == Code::conflict);
+  CHECK(box.client.call(stat_of("/s", false)).info().target == "../any \n target");
+  CHECK(box.code(SymlinkRequest{"other", "/s", false, {}, true}) == Code::ok);
+  CHECK(box.client.call(stat_of("/s", false)).info().target == "other");
+  CHECK(box.code(SymlinkRequest{"other", "/d", false, {}, true}) == Code::invalid);
+  CHECK(box.code(SymlinkRequest{"", "/s2", false, {}, false}) == Code::invalid);
+  CHECK(box.code(SymlinkRequest{"t", "/q/w/s", false, {}, false}) == Code::file_not_found);
+  CHECK(box.code(SymlinkRequest{"t", "/q/w/s", true, {}, false}) == Code::ok);
 
   CHECK(box.code(LinkRequest{"/f", "/h", false, {}}) == Code::ok);
   CHECK(box.client.call(stat_of("/f")).info().nlink == 2);
@@ -544,6 +549,81 @@ TEST_CASE("a large and a deep tree are removed while others are served") {
   CHECK(count_entries(box.dir.path()) == 1);
 }
 
+CopyRequest copy_of(std::string from, std::string to, bool recursive = true) { return {std::move(from), std::move(to), recursive, true, {}}; }
+
+TEST_CASE("a deep and large tree is copied while others are served, and a cancelled copy leaves nothing") {
+  Sandbox box;
+  std::string deep = box / "tree";
+  REQUIRE(::mkdir(deep.c_str(), 0755) == 0);
+  for (int i = 0; i < 1500; ++i) write_text(box / ("tree/f" + std::to_string(i)), std::to_string(i));
+  int depth = 0;
+  for (; deep.size() < 3900; ++depth) {
+    deep += "/d";
+    REQUIRE(::mkdir(deep.c_str(), 0755) == 0);
+  }
+  write_text(deep + "/bottom", "here");
+  const uint32_t stream = box.client.start(copy_of("/tree", "/c"));
+  CHECK(box.client.call(stat_of("/home")).result.code == Code::ok);
+  CHECK_FALSE(box.client.reply(stream).done);  // it took turns with the stat
+  CHECK(box.client.wait(stream).result.code == Code::ok);
+  std::string copied = box / "c";
+  for (int i = 0; i < depth; ++i) copied += "/d";
+  CHECK(read_text(copied + "/bottom") == "here");
+  CHECK(read_text(box / "c/f1499") == "1499");
+
+  const uint32_t cancelled = box.client.start(copy_of("/tree", "/never"));
+  CHECK(box.client.call(stat_of("/home")).result.code == Code::ok);
+  box.client.cancel(cancelled);
+  CHECK(box.client.wait(cancelled).result.code == Code::cancelled);
+  CHECK(count_entries(box.dir.path()) == 3);  // home, tree, c
+}
+
+TEST_CASE("a copy does not cross into a mounted file system") {
+  Sandbox box;
+  REQUIRE(::mkdir((box / "tree").c_str(), 0755) == 0);
+  REQUIRE(::mkdir((box / "tree/mnt").c_str(), 0755) == 0);
+  if (::mount("none", (box / "tree/mnt").c_str(), "tmpfs", 0, nullptr) < 0) {
+    MESSAGE("skipped: cannot mount here: " << errno);
+    return;
+  }
+  write_text(box / "tree/mnt/f", std::string(300'000, 'x'));
+  const Reply whole = box.client.call(copy_of("/tree", "/c"));
+  // A copy of one file may: between file systems the kernel does not copy by itself.
+  const Code file = box.code(copy_of("/tree/mnt/f", "/f", false));
+  const std::string text = read_text(box / "f");
+  ::umount((box / "tree/mnt").c_str());
+  CHECK(whole.result.code == Code::invalid);
+  CHECK(whole.result.message == "copy /tree/mnt: another file system is mounted there");
+  CHECK(file == Code::ok);
+  CHECK(text == std::string(300'000, 'x'));
+  CHECK(count_entries(box.dir.path()) == 3);  // home, tree, f
+}
+
+TEST_CASE("owners are root's to give") {
+  if (!can_switch_users()) return;
+  Sandbox box(true);
+  CHECK(box.client.write_file(write("/home/mine"), "x").result.code == Code::ok);
+  ChmodRequest chown{"/home/mine", 04755, {}, true, "4321", "77"};
+  CHECK(box.code(chown) == Code::forbidden);
+  CHECK(box.client.call(stat_of("/home/mine")).info().uid == 1234);
+  chown.user = "0";
+  CHECK(box.code(chown) == Code::ok);
+  const FileInfo info = box.client.call(stat_of("/home/mine")).info();
+  CHECK(info.uid == 4321);
+  CHECK(info.gid == 77);
+  CHECK(info.mode == 04755);  // as asked, although a new owner takes setuid away
+  REQUIRE(::mkdir((box / "etc").c_str(), 0755) == 0);
+  write_text(box / "etc/passwd", "me:x:1234:77::/:/bin/sh\n");
+  write_text(box / "etc/group", "team:x:4567:me\n");
+  CHECK(box.code(ChmodRequest{"/home/mine", 0, "0", false, "me", "team"}) == Code::ok);
+  CHECK(box.client.call(stat_of("/home/mine")).info().gid == 4567);
+  // To a group of one's own its owner may give it.
+  CHECK(box.code(ChmodRequest{"/home/mine", 0, "me", false, {}, "77"}) == Code::ok);
+  const Reply unknown = box.client.call(ChmodRequest{"/home/mine", 0, "0", false, "me", "nobodys"});
+  CHECK(unknown.result.code == Code::invalid);
+  CHECK(unknown.result.subject == Subject::group);
+}
+
 TEST_CASE("remove does not cross into a mounted file system") {
   Sandbox box;
   REQUIRE(::mkdir((box / "tree").c_str(), 0755) == 0);
@@ -571,13 +651,13 @@ TEST_CASE("file operations have the rights of the user, no more") {
   CHECK(box.code(read("/secret")) == Code::forbidden);
   CHECK(box.client.write_file(write("/new"), "x").result.code == Code::forbidden);
   CHECK(box.code(remove_of("/secret")) == Code::forbidden);
-  CHECK(box.code(ChmodRequest{"/secret", 0666, {}}) == Code::forbidden);
+  CHECK(box.code(ChmodRequest{"/secret", 0666, {}, true, {}, {}}) == Code::forbidden);
   CHECK(box.code(mkdir_of("/dir")) == Code::forbidden);
   ReadRequest as_root = read("/secret");
   as_root.user = "0";
   CHECK(box.client.call(as_root).bytes == "s");
   ReadRequest other = read("/home/mine");
-  CHECK(box.code(ChmodRequest{"/home/mine", 0600, {}}) == Code::ok);
+  CHECK(box.code(ChmodRequest{"/home/mine", 0600, {}, true, {}, {}}) == Code::ok);
   other.user = "4321";
   CHECK(box.code(other) == Code::forbidden);
   // Names come from the sandbox's own files.

@@ -83,10 +83,20 @@ TEST_CASE("writing, changing and linking never leave the root") {
     append.flags = kWriteAppend;
     race.client.write_file(append, "");
     race.client.call(MkdirRequest{"/a/b/d/e", 0755, true, {}});
-    race.client.call(ChmodRequest{"/a/b/file", 0600, {}});
+    race.client.call(ChmodRequest{"/a/b/file", 0600, {}, true, {}, {}});
     race.client.call(MoveRequest{"/a/b/new", "/a/b/moved", true, {}});
     race.client.call(LinkRequest{"/a/b/file", "/a/b/hard", false, {}});
-    race.client.call(SymlinkRequest{"t", "/a/b/sym", false, {}});
+    race.client.call(SymlinkRequest{"t", "/a/b/sym", false, {}, i % 2 == 0});
+    race.client.call(CopyRequest{"/a/b/file", "/a/b/copy", false, true, {}});
+    race.client.call(CopyRequest{"/a/b", "/a/b2", true, true, {}});
+    race.client.call(CopyRequest{"/a/b2", "/a/b/tree", true, true, {}});
+    for (const char* name : {"file", "copy", "moved"}) {
+      ReadRequest read;
+      read.path = std::string("/a/b2/") + name;
+      REQUIRE(race.client.call(read).bytes != "OUTSIDE");
+    }
+    race.client.call(RemoveRequest{"/a/b2", true, {}});
+    race.client.call(RemoveRequest{"/a/b/tree", true, {}});
   }
   CHECK(good > 0);
   CHECK(race.swaps > 100);
@@ -95,7 +105,7 @@ TEST_CASE("writing, changing and linking never leave the root") {
   CHECK((info.st_mode & 0777) == 0644);
   CHECK(info.st_nlink == 1);
   CHECK(read_text(race.dir / "outside/file") == "OUTSIDE");
-  for (const char* name : {"new", "d", "moved", "hard", "sym"}) CHECK(::lstat((race.dir / ("outside/" + std::string(name))).c_str(), &info) < 0);
+  for (const char* name : {"new", "d", "moved", "hard", "sym", "copy", "tree"}) CHECK(::lstat((race.dir / ("outside/" + std::string(name))).c_str(), &info) < 0);
 }
 
 TEST_CASE("removing and looking never leave the root") {

@@ -123,7 +123,7 @@ TEST_CASE("file: the other requests reach the agent whole, and answer the wire's
   CHECK(last().move.to == "/b");
   CHECK_FALSE(last().move.replace);
   CHECK(last().move.user == "u");
-  CHECK(rig.gate.run<ops::FileChmod>(rig.caller, {kId, "/a", 04755, ""}).status == "chmod applied");
+  CHECK(rig.gate.run<ops::FileChmod>(rig.caller, {kId, "/a", 04755, "", "", ""}).status == "chmod applied");
   CHECK(last().chmod.mode == 04755);
   CHECK(rig.gate.run<ops::FileMkdir>(rig.caller, {kId, "/a", 0700, true, ""}).status == "created");
   CHECK(last().mkdir.mode == 0700);

@@ -69,6 +69,12 @@ TEST_CASE("answers: files, golden; lists are arrays, never null") {
   f.inode = UINT64_MAX / 4;
   f.nlink = 2;
   CHECK(encode(f) == R"({"path":"/a","size":3,"mode":"01644","is_dir":true,"mod_time":"1970-01-01T00:00:01.000000001Z","type":"directory","uid":1000,"gid":100,"inode":4611686018427387903,"nlink":2})");
+  f.type = "symlink";
+  f.target = "../b";
+  CHECK(encode(f).find(R"("nlink":2,"target":"../b"})") != std::string::npos);
+  f.target = "\xff";
+  CHECK(encode(f).find(R"("target_b64":"/w=="})") != std::string::npos);
+  f.target.clear();
   f.mode = 0644;
   f.type = "file";
   CHECK(encode(f).find(R"("mode":"0644","is_dir":false)") != std::string::npos);
@@ -104,6 +110,8 @@ TEST_CASE("answers: what is written is read back") {
   file.path = "/a";
   file.mtime_ns = -1;
   file.type = "file";
+  round(file);
+  file.target = "\xff/x";
   round(file);
   round(FileList{{file}});
 }

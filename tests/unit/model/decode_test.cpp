@@ -172,6 +172,10 @@ TEST_CASE("decode: what is needed must be there") {
   refused<ExecRequest>("command", R"({"id":"x","command":""})");
   refused<FileReadRequest>("path", R"({"id":"x","path":""})");
   refused<FileChmodRequest>("mode", R"({"id":"x","path":"/a"})");
+  CHECK(decode<FileChmodRequest>({}, R"({"id":"x","path":"/a","owner":"me"})").mode == kKeepMode);
+  CHECK(decode<FileChmodRequest>({}, R"({"id":"x","path":"/a","mode":"","group":"7"})").mode == kKeepMode);
+  refused<FileCopyRequest>("new_path", R"({"id":"x","path":"/a"})");
+  refused<FileSymlinkRequest>("target", R"({"id":"x","path":"/a"})");
   refused<FileMoveRequest>("new_path", R"({"id":"x","old_path":"/a"})");
   refused<FileGlobRequest>("pattern", R"({"id":"x"})");
   refused<SpawnRequest>("mounts[1].guest", R"({"mounts":[{"host":"/a","guest":"/b"},{"host":"/a"}]})");
@@ -237,4 +241,7 @@ TEST_CASE("decode: what is written is read back, for every request") {
   round(decode<FileReadRequest>({}, R"({"id":"x","path":"/a","offset":1,"length":9223372036854775807})"));
   round(decode<FileWriteRequest>({}, R"({"id":"x","path":"/a","content":"é","mode":"1777","parents":false})"));
   round(decode<FileChmodRequest>({}, R"({"id":"x","path":"/a","mode":"0600"})"));
+  round(decode<FileChmodRequest>({}, R"({"id":"x","path":"/a","owner":"me","group":"0"})"));
+  round(decode<FileCopyRequest>({}, R"({"id":"x","path":"/a","new_path":"/b","recursive":true,"replace":false})"));
+  round(decode<FileSymlinkRequest>({}, R"({"id":"x","path":"/a","target_b64":"Li4v/w==","replace":true})"));
 }

@@ -130,10 +130,14 @@ inline void fill(Random& r, SearchSummary& v) { v = {r.next(), r.next(), r.flag(
 inline void fill(Random& r, ReplaceRequest& v) { v = {r.path(), r.text(1, 40), r.text(0, 40), r.text(0, 20)}; }
 inline void fill(Random& r, Replaced& v) { v = {r.next()}; }
 inline void fill(Random& r, MoveRequest& v) { v = {r.path(), r.path(), r.flag(), r.text(0, 20)}; }
-inline void fill(Random& r, ChmodRequest& v) { v = {r.path(), r.number(0, 07777), r.text(0, 20)}; }
+inline void fill(Random& r, CopyRequest& v) { v = {r.path(), r.path(), r.flag(), r.flag(), r.text(0, 20)}; }
+inline void fill(Random& r, ChmodRequest& v) {
+  v = {r.path(), r.number(0, 07777), r.text(0, 20), r.flag(), r.text(1, 20), r.text(0, 20)};
+  if (!v.sets_mode) v.mode = 0;
+}
 inline void fill(Random& r, MkdirRequest& v) { v = {r.path(), r.number(0, 07777), r.flag(), r.text(0, 20)}; }
 inline void fill(Random& r, RemoveRequest& v) { v = {r.path(), r.flag(), r.text(0, 20)}; }
-inline void fill(Random& r, SymlinkRequest& v) { v = {r.path(), r.path(), r.flag(), r.text(0, 20)}; }
+inline void fill(Random& r, SymlinkRequest& v) { v = {r.path(), r.path(), r.flag(), r.text(0, 20), r.flag()}; }
 inline void fill(Random& r, LinkRequest& v) { v = {r.path(), r.path(), r.flag(), r.text(0, 20)}; }
 inline void fill(Random& r, WatchRequest& v) { v = {r.path(), r.flag(), r.text(0, 20)}; }
 inline void fill(Random& r, WatchEvent& v) {
@@ -191,7 +195,8 @@ inline void fill(Random& r, ProcessInfo& v) {
   fill(r, v.result);
 }
 inline void fill(Random& r, FileInfo& v) {
-  v = {r.choice(FileType::block), r.number(0, 07777), r.next(), r.next(), static_cast<int64_t>(r.next()), r.number(), r.number(), r.next()};
+  v = {r.choice(FileType::block), r.number(0, 07777), r.next(), r.next(), static_cast<int64_t>(r.next()), r.number(), r.number(), r.next(), {}};
+  if (v.type == FileType::symlink) v.target = r.path();
 }
 inline void fill(Random& r, Entry& v) {
   v.name = r.text(1, 40);
@@ -302,6 +307,7 @@ SVM_SUM_MEMBER(Request, GlobRequest, op != Op::glob, glob)
 SVM_SUM_MEMBER(Request, SearchRequest, op != Op::search, search)
 SVM_SUM_MEMBER(Request, ReplaceRequest, op != Op::replace, replace)
 SVM_SUM_MEMBER(Request, MoveRequest, op != Op::move, move)
+SVM_SUM_MEMBER(Request, CopyRequest, op != Op::copy, copy)
 SVM_SUM_MEMBER(Request, ChmodRequest, op != Op::chmod, chmod)
 SVM_SUM_MEMBER(Request, MkdirRequest, op != Op::mkdir, mkdir)
 SVM_SUM_MEMBER(Request, RemoveRequest, op != Op::remove, remove)

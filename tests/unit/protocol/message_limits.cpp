@@ -71,6 +71,8 @@ TEST_CASE("paths") {
   check_path(&ReplaceRequest::path);
   check_path(&MoveRequest::from);
   check_path(&MoveRequest::to);
+  check_path(&CopyRequest::from);
+  check_path(&CopyRequest::to);
   check_path(&ChmodRequest::path);
   check_path(&MkdirRequest::path);
   check_path(&RemoveRequest::path);
@@ -97,6 +99,7 @@ TEST_CASE("users") {
   check_user<SearchRequest>();
   check_user<ReplaceRequest>();
   check_user<MoveRequest>();
+  check_user<CopyRequest>();
   check_user<ChmodRequest>();
   check_user<MkdirRequest>();
   check_user<RemoveRequest>();
@@ -107,6 +110,20 @@ TEST_CASE("users") {
   check_user<UnpackRequest>();
   check_user<DialRequest>();
   check_user<ListeningRequest>();
+}
+
+TEST_CASE("what a chmod sets") {
+  const auto sets = [](bool mode, uint32_t bits, std::string owner, std::string group) {
+    return accepts<ChmodRequest>([&](auto& v) { v.sets_mode = mode, v.mode = bits, v.owner = owner, v.group = group; });
+  };
+  CHECK(sets(true, 0, "", ""));
+  CHECK(sets(false, 0, "o", ""));
+  CHECK(sets(false, 0, "", "g"));
+  CHECK_FALSE(sets(false, 0, "", ""));
+  CHECK_FALSE(sets(false, 1, "o", "g"));
+  CHECK(sets(false, 0, std::string(kMaxUserBytes, 'o'), std::string(kMaxUserBytes, 'g')));
+  CHECK_FALSE(sets(false, 0, std::string(kMaxUserBytes + 1, 'o'), ""));
+  CHECK_FALSE(sets(false, 0, "", std::string(kMaxUserBytes + 1, 'g')));
 }
 
 TEST_CASE("what is looked for, and what is told of it") {
@@ -130,7 +147,8 @@ TEST_CASE("what is looked for, and what is told of it") {
 
 TEST_CASE("modes and flags") {
   check_mode<WriteRequest>();
-  check_mode<ChmodRequest>();
+  CHECK(accepts<ChmodRequest>([](auto& v) { v.sets_mode = true, v.mode = 07777; }));
+  CHECK_FALSE(accepts<ChmodRequest>([](auto& v) { v.sets_mode = true, v.mode = 010000; }));
   check_mode<MkdirRequest>();
   check_mode<FileInfo>();
   CHECK(accepts<WriteRequest>([](auto& v) { v.flags = 7, v.upload = "", v.offset = 0; }));
@@ -295,6 +313,10 @@ TEST_CASE("file info and entries") {
   CHECK(accepts<FileInfo>([](auto& v) { v.type = FileType::block; }));
   CHECK_FALSE(accepts<FileInfo>([](auto& v) { v.type = static_cast<FileType>(8); }));
   CHECK(accepts<FileInfo>([](auto& v) { v.size = UINT64_MAX, v.mtime_ns = INT64_MIN, v.uid = UINT32_MAX; }));
+  CHECK(accepts<FileInfo>([](auto& v) { v.type = FileType::symlink, v.target = std::string(kMaxPathBytes, 't'); }));
+  CHECK_FALSE(accepts<FileInfo>([](auto& v) { v.type = FileType::symlink, v.target = std::string(kMaxPathBytes + 1, 't'); }));
+  CHECK_FALSE(accepts<FileInfo>([](auto& v) { v.type = FileType::symlink, v.target = std::string("a\0b", 3); }));
+  CHECK_FALSE(accepts<FileInfo>([](auto& v) { v.type = FileType::regular, v.target = "t"; }));
   CHECK(accepts<Entry>([](auto& v) { v.name = "n"; }));
   CHECK_FALSE(accepts<Entry>([](auto& v) { v.name = ""; }));
   CHECK(accepts<Entry>([](auto& v) { v.name = std::string(kMaxPathBytes, 'n'); }));
@@ -316,7 +338,8 @@ TEST_CASE("result") {
   CHECK_FALSE(with(Code::io, 5, std::string(513, '~'), ""));
   CHECK(with(Code::io, 5, " ~", ""));
   CHECK(accepts<Result>([](auto& v) { v = {Code::io, 0, "", "", Subject::workdir}; }));
-  CHECK_FALSE(accepts<Result>([](auto& v) { v = {Code::io, 0, "", "", static_cast<Subject>(3)}; }));
+  CHECK(accepts<Result>([](auto& v) { v = {Code::io, 0, "", "", Subject::group}; }));
+  CHECK_FALSE(accepts<Result>([](auto& v) { v = {Code::io, 0, "", "", static_cast<Subject>(5)}; }));
   CHECK_FALSE(accepts<Result>([](auto& v) { v = {Code::ok, 0, "", "", Subject::user}; }));
   for (const char c : {'\0', '\n', '\x1f', '\x7f', '\x80', '\xff'}) CHECK_FALSE(with(Code::io, 5, std::string("a") + c, ""));
   for (int32_t code = -120; code <= 20; ++code) {

@@ -7,7 +7,7 @@ using namespace svm::protocol;
 using namespace svm::protocol::test;
 
 TEST_CASE_TEMPLATE("round trip", T, Hello, Ready, StepFailure, ExecRequest, ReadRequest, WriteRequest, StatRequest, ListRequest,
-                   GlobRequest, SearchRequest, SearchMatch, SearchSummary, ReplaceRequest, Replaced, MoveRequest, ChmodRequest, MkdirRequest, RemoveRequest, SymlinkRequest, LinkRequest, WatchRequest, WatchEvent, PackRequest,
+                   GlobRequest, SearchRequest, SearchMatch, SearchSummary, ReplaceRequest, Replaced, MoveRequest, CopyRequest, ChmodRequest, MkdirRequest, RemoveRequest, SymlinkRequest, LinkRequest, WatchRequest, WatchEvent, PackRequest,
                    UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, AttachRequest, ProcessListRequest,
                    ProcessSignalRequest, ConsoleRequest, ProcessInfo, StatsRequest, DiskStats, ExecResult,
                    FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill, Exited, Claim, Claimed, Adopted, Expire) {
@@ -23,7 +23,7 @@ TEST_CASE_TEMPLATE("round trip", T, Hello, Ready, StepFailure, ExecRequest, Read
 }
 
 TEST_CASE_TEMPLATE("every truncation and a trailing byte are refused", T, Hello, Ready, StepFailure, ExecRequest, ReadRequest,
-                   WriteRequest, StatRequest, ListRequest, GlobRequest, SearchRequest, SearchMatch, SearchSummary, ReplaceRequest, Replaced, MoveRequest, ChmodRequest, MkdirRequest, RemoveRequest,
+                   WriteRequest, StatRequest, ListRequest, GlobRequest, SearchRequest, SearchMatch, SearchSummary, ReplaceRequest, Replaced, MoveRequest, CopyRequest, ChmodRequest, MkdirRequest, RemoveRequest,
                    SymlinkRequest, LinkRequest, WatchRequest, WatchEvent, PackRequest,
                    UnpackRequest, TreeSummary, TreeEntry, DialRequest, ListeningRequest, Listeners, AttachRequest, ProcessListRequest,
                    ProcessSignalRequest, ConsoleRequest, ProcessInfo, StatsRequest, DiskStats, ExecResult, FileInfo, Entry, Result, Init, Online, Spawn, Refused, Kill,

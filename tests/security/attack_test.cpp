@@ -282,6 +282,11 @@ TEST_CASE("no file operation follows a path out while it is being swapped") {
       done += call("file.move", R"({"old_path":"/tmp/r/a/w","new_path":"/tmp/r/a/v"})");
       done += call("file.remove", R"({"path":"/tmp/r/a/d","recursive":true})");
       done += call("file.remove", R"({"path":"/tmp/r/a/v"})");
+      done += call("file.copy", R"({"path":"/tmp/r","new_path":"/tmp/copied","recursive":true})");
+      done += call("file.copy", R"({"path":"/tmp/r/b","new_path":"/tmp/r/a/n","recursive":true})");
+      done += call("file.symlink", R"({"path":"/tmp/r/a/s","target":"x","replace":true})");
+      done += call("file.remove", R"({"path":"/tmp/r/a/n","recursive":true})");
+      done += call("file.remove", R"({"path":"/tmp/copied","recursive":true})");
     }
     MESSAGE(done << " operations went through");
     CHECK(done > 10);

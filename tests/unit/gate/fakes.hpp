@@ -204,7 +204,7 @@ std::string body_of() {
   if constexpr (requires(typename O::Request r) { r.mode; }) mode = std::is_same_v<typename O::Request, model::ExecRequest> ? R"(,"mode":"argv")" : R"(,"mode":"0600")";
   if constexpr (requires(typename O::Request r) { r.body.image; }) ids += R"(,"name":"t","image":"host")";
   if constexpr (std::is_same_v<typename O::Request, model::ProviderIdRequest>) ids += R"(,"name":"native")";
-  return R"({"id":")" + kId + R"(","template":"t","command":"c","path":"/a","pattern":"/*","text":"t","old_path":"/a","new_path":"/b","upload":"u","ttl":"1m","metadata":{})" + ids + mode + "}";
+  return R"({"id":")" + kId + R"(","template":"t","command":"c","path":"/a","pattern":"/*","text":"t","old_path":"/a","new_path":"/b","target":"c","upload":"u","ttl":"1m","metadata":{})" + ids + mode + "}";
 }
 
 template <class Visit, class... O>

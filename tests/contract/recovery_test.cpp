@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -164,7 +165,8 @@ TEST_CASE("a key that an owner used before it was killed stands for its sandbox,
         const std::string line = session.spawn(spawn).id();
         if (write(ids[1], line.data(), line.size()) < 0) _exit(1);
         for (;;) pause();
-      } catch (const std::exception&) {
+      } catch (const std::exception& error) {
+        std::fprintf(stderr, "the owner of round %d: %s\n", round, error.what());
         _exit(1);
       }
     }

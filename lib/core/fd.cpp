@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/memfd.hpp"
+
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U  // Linux 6.3
 #endif
@@ -146,7 +148,7 @@ int sealed_memfd(const char* name, const void* data, size_t size, Fd& out) noexc
   if (fd < 0) return -errno;
   Fd memfd(fd);
   if (const int error = write_all(fd, data, size)) return error;
-  if (::fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0) return -errno;
+  if (const int error = seal_memfd(fd)) return error;
   out = std::move(memfd);
   return 0;
 }

@@ -42,6 +42,7 @@ std::string outcome_line(const http::Outcome& outcome) {
 
 void RequestLog::write(uint32_t level, std::string_view text) const noexcept {
   // Nobody waits for whoever reads the log, least of all the thread that accepts connections: a line that has no room is lost.
+  const std::lock_guard lock(mutex_);
   pollfd room{fd_, POLLOUT, 0};
   if (::poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT)) return;
   timespec now{};

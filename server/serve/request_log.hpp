@@ -1,6 +1,7 @@
 // How each request went, a line each, beside the library's own diagnostics and in their form: "2026-01-31T12:00:00.000Z warn GET /api/v1/... ...".
 #pragma once
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,7 @@ class RequestLog {
 
   const int fd_;
   const uint32_t level_;
+  mutable std::mutex mutex_;  // one line at a time: what has room for one may have none for two
 };
 
 /// What served() writes of an outcome, without time and level. Printable ASCII, however long the path; pure.

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace {
 
@@ -75,7 +77,11 @@ TEST_CASE("nobody waits for the reader of a log") {
   REQUIRE(::fcntl(pipe.ends[1], F_SETFL, 0) == 0);  // it would block
   const serve::RequestLog log(pipe.ends[1], STACYVM_LOG_DEBUG);
   constexpr int kLines = 4'000;  // more than a pipe holds
-  for (int i = 0; i < kLines; ++i) log.served(outcome(200));
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) callers.emplace_back([&] {
+    for (int line = 0; line < kLines / 4; ++line) log.served(outcome(200));
+  });
+  for (std::thread& caller : callers) caller.join();
   std::string all;
   for (std::string some = pipe.read(); !some.empty(); some = pipe.read()) all += some;
   const auto lines = std::count(all.begin(), all.end(), '\n');

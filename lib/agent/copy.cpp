@@ -71,11 +71,7 @@ class Copy final : public Stream {
 
   template <class Step>
   void act(Step step) {
-    int error;
-    {
-      const ActAs as(loop_.context().rights, who_);
-      error = as.error() ? -as.error() : step();
-    }
+    const int error = act_as(loop_.context().rights, who_, step);
     if (error == 0) return;
     if (error == kTooManyPending) return fail(failure(Code::limit, 0, "copy", where(), "more than " + std::to_string(kMaxPending) + " directories to look into"));
     if (error == kTooDeep) return fail(failure(Code::limit, 0, "copy", request_.from, "more than " + std::to_string(kMaxDepth) + " directories in one another"));
@@ -95,21 +91,13 @@ class Copy final : public Stream {
     from_directory_.reset();
     to_directory_.reset();
     removing_ = true;
-    int error;
-    {
-      const ActAs as(loop_.context().rights, who_);
-      error = as.error() ? -as.error() : remover_.start(to_.get(), temporary_);
-    }
+    const int error = act_as(loop_.context().rights, who_, [this] { return remover_.start(to_.get(), temporary_); });
     if (error) return finish_uncleared(error);
     want_turn();
   }
 
   void clear() {
-    int left;
-    {
-      const ActAs as(loop_.context().rights, who_);
-      left = as.error() ? -as.error() : remover_.step();
-    }
+    const int left = act_as(loop_.context().rights, who_, [this] { return remover_.step(); });
     if (left < 0) return finish_uncleared(left);
     if (left > 0) return;
     temporary_.clear();

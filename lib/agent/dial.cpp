@@ -78,12 +78,8 @@ class Dial final : public Stream, private Ready {
   }
 
   void connect() {
-    int error;
-    {
-      // A socket's file decides who may connect to it.
-      const ActAs as(loop_.context().rights, who_);
-      error = as.error() ? -as.error() : address_.connect(socket_);
-    }
+    // A socket's file decides who may connect to it.
+    const int error = act_as(loop_.context().rights, who_, [this] { return address_.connect(socket_); });
     if (error == 0) return connected();
     if (error == -EINPROGRESS) {
       set_deadline(give_up_us_);

@@ -44,6 +44,13 @@ class ActAs {
   int error_ = 0;
 };
 
+/// What `step` answers, done as `who`: 0, -errno or a number of its own; -errno of the switch where that does not take place.
+template <class Step>
+int act_as(const Rights& rights, const Identity& who, Step step) {
+  const ActAs as(rights, who);
+  return as.error() ? -as.error() : step();
+}
+
 /// While it lives, inside an ActAs of uid 0, the calling thread may change owners and modes as a command of root's may: profile `build`
 /// leaves root CAP_CHOWN and CAP_FOWNER, the others leave it nothing, and then this does nothing.
 class OwnerRights {

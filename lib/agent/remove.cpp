@@ -31,11 +31,7 @@ class Remove final : public Stream {
  private:
   template <class Step>
   void act(Step step) {
-    int error;
-    {
-      const ActAs as(loop_.context().rights, who_);
-      error = as.error() ? -as.error() : step();
-    }
+    const int error = act_as(loop_.context().rights, who_, step);
     if (error == -EXDEV) return finish(failure(Code::conflict, EXDEV, "remove", request_.path, "a file system is mounted below it"));
     if (error) finish(path_failure(error, "remove", request_.path));
   }

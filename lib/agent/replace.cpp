@@ -44,11 +44,7 @@ class Replace final : public Stream {
  private:
   template <class Step>
   void act(Step step) {
-    int error;
-    {
-      const ActAs as(loop_.context().rights, who_);
-      error = as.error() ? -as.error() : step();
-    }
+    const int error = act_as(loop_.context().rights, who_, step);
     if (error == 0) return;
     discard();
     finish(path_failure(error, "replace in", request_.path));

@@ -86,8 +86,7 @@ class WatchStream final : public Stream, private Ready {
 
   template <class Step>
   void act(Step step) {
-    const ActAs as(loop_.context().rights, who_);
-    const int error = as.error() ? -as.error() : step();
+    const int error = act_as(loop_.context().rights, who_, step);
     if (error && !finished()) finish(path_failure(error, "watch", request_.path));
   }
 

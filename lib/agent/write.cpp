@@ -59,11 +59,7 @@ class Write final : public Stream {
  private:
   template <class Step>
   void act(Step step) {
-    int error;
-    {
-      const ActAs as(loop_.context().rights, who_);
-      error = as.error() ? -as.error() : step();
-    }
+    const int error = act_as(loop_.context().rights, who_, step);
     if (error) fail(error);
   }
 
